@@ -1,0 +1,32 @@
+"""The errors of the package: each message says what was given, what is allowed and what to do."""
+
+
+class CourseError(Exception):
+    """Base of every error that the package raises on purpose; the command line prints it without a traceback."""
+
+
+class UnknownName(CourseError, KeyError):
+    """A name that no registry knows; the message lists the names that exist."""
+
+    def __init__(self, kind: str, given: object, allowed):
+        """`kind`: what was looked for; `given`: the name; `allowed`: the names that exist."""
+        super().__init__(f"unknown {kind} {given!r}; choose one of: {', '.join(sorted(allowed))}")
+
+    def __str__(self) -> str:  # KeyError would print the message in quotation marks
+        return str(self.args[0])
+
+
+class DataUnavailable(CourseError, OSError):
+    """A data set that is not on this machine and cannot be downloaded."""
+
+
+class DataCorrupt(CourseError, OSError):
+    """A data file whose checksum or content is not what it should be."""
+
+
+class Diverged(CourseError, ArithmeticError):
+    """A loss became infinite or not a number."""
+
+
+class CheckpointError(CourseError, OSError):
+    """A checkpoint that cannot be read, or that belongs to something else."""
