@@ -1,4 +1,4 @@
-"""Generative adversarial networks, one vocabulary: objectives, networks, games, data, metrics, and one loop to train."""
+"""Generative adversarial networks in one vocabulary: objectives, networks, games, data, metrics, one training loop."""
 
 import importlib
 
@@ -6,7 +6,13 @@ __version__ = "0.1.0"
 
 # Submodules and names are imported when first used, so that `import gan_course` costs next to nothing beside torch.
 _SUBMODULES = {"objectives", "networks", "games", "data", "metrics", "training", "checkpoint", "plotting", "widgets"}
-_NAMES = {"fit": "training", "History": "training", "budget": "chapter", "claim": "chapter", "seed_everything": "chapter"}
+_NAMES = {
+    "fit": "training",
+    "History": "training",
+    "budget": "chapter",
+    "claim": "chapter",
+    "seed_everything": "chapter",
+}
 
 __all__ = sorted(_SUBMODULES | set(_NAMES))
 

@@ -1,0 +1,150 @@
+"""A game and its history in one file, from which training goes on as if there had been no break.
+
+The file is a safetensors file: tensors, and one JSON text. Loading it never executes anything.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from array import array
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gan_course.errors import CheckpointError
+from gan_course.games.base import Game
+from gan_course.training import History
+
+_VERSION = 1
+
+
+def save(path: str | Path, game: Game, history: History, configuration: dict[str, Any] | None = None) -> None:
+    """Write the game, its history and a configuration of your own (anything that JSON holds) to one file.
+
+    The file appears whole or not at all: it is written beside its place, flushed, and renamed.
+    """
+    history.read()
+    tensors = {f"game/{name}": tensor for name, tensor in game.state_dict().items()}
+    tensors |= {
+        f"history/{name}": torch.tensor(column, dtype=torch.float64) for name, column in history.columns.items()
+    }
+    state = _flatten(history.state, "state", tensors)
+    text = json.dumps(
+        {
+            "version": _VERSION,
+            "game": type(game).__name__,
+            "rounds": history.rounds,
+            "seconds": history.seconds,
+            "columns": list(history.columns),
+            "state": state,
+            "configuration": configuration or {},
+        }
+    )
+    # A copy of each tensor: safetensors refuses tensors that share memory, as shared networks' do.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"gan_course": text})
+
+
+def load(path: str | Path, game: Game) -> History:
+    """Fill the game with a checkpoint's weights and return its history, to be given to `fit(..., history=...)`.
+
+    Raises:
+        CheckpointError: if there is no such file, it is damaged, it was written by a newer version, or it holds
+            another game. The game is untouched then.
+    """
+    header, tensors = _read(path)
+    weights = {name.removeprefix("game/"): t for name, t in tensors.items() if name.startswith("game/")}
+    mine = game.state_dict()
+    if header["game"] != type(game).__name__ or {n: t.shape for n, t in weights.items()} != {
+        n: t.shape for n, t in mine.items()
+    }:
+        raise CheckpointError(
+            f"{path} holds a {header['game']} whose networks are not those of the given {type(game).__name__}: "
+            "build the game as it was built when the checkpoint was made"
+        )
+    history = History()
+    history.rounds = history._read = header["rounds"]
+    history.seconds = header["seconds"]
+    history.columns = {name: array("d", tensors[f"history/{name}"].tolist()) for name in header["columns"]}
+    history.state = _unflatten(header["state"], tensors)
+    game.load_state_dict(weights)
+    return history
+
+
+def configuration(path: str | Path) -> dict[str, Any]:
+    """The configuration that was saved along.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    return _read(path)[0]["configuration"]
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path):
+    """Yields the name of a temporary file that takes the place of `path` when the block ends without an error."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("gan_course")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint at {path}") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint, it is damaged or something else ({error})"
+        ) from error
+    if text is None:
+        raise CheckpointError(f"{path} is a safetensors file but no checkpoint of gan_course")
+    header = json.loads(text)
+    if header["version"] > _VERSION:
+        raise CheckpointError(
+            f"{path} was written in format {header['version']} by a newer gan_course; this one reads up to {_VERSION}: "
+            "upgrade it"
+        )
+    return header, tensors
+
+
+def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value as JSON, each tensor in it moved to `tensors` and replaced by its name there."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"items": [[k, _flatten(v, f"{name}/{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_flatten(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
+    return {"value": value}
+
+
+def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "items" in value:
+        return {key: _unflatten(item, tensors) for key, item in value["items"]}
+    if "list" in value:
+        return [_unflatten(item, tensors) for item in value["list"]]
+    return value["value"]

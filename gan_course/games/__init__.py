@@ -1,0 +1,40 @@
+"""Games: networks that play by an objective, in turns."""
+
+from gan_course.games.base import (
+    Batch,
+    Game,
+    Turn,
+    adam,
+    clipped,
+    constant,
+    cosine_decay,
+    evaluating,
+    follow,
+    lagged,
+    linear_decay,
+    rmsprop,
+    sgd,
+    still,
+)
+from gan_course.games.gan import GAN
+from gan_course.games.likelihood import VAE, AutoEncoder
+
+__all__ = [
+    "GAN",
+    "VAE",
+    "AutoEncoder",
+    "Batch",
+    "Game",
+    "Turn",
+    "adam",
+    "clipped",
+    "constant",
+    "cosine_decay",
+    "evaluating",
+    "follow",
+    "lagged",
+    "linear_decay",
+    "rmsprop",
+    "sgd",
+    "still",
+]

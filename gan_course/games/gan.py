@@ -1,0 +1,105 @@
+"""The game of two: a generator and a discriminator, with any objective."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gan_course import objectives
+from gan_course.games.base import Game, OptimizerFactory, Turn, adam, chosen, constant, evaluating, follow, lagged
+from gan_course.objectives import Objective
+
+
+class GAN(Game):
+    r"""Generator $G$ against discriminator $d$ (goodfellow2014generative).
+
+    A round is `discriminator_steps` steps of the discriminator, each on fresh data and fresh noise, then one of the
+    generator. Latents are $z\sim N(0, I)$.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: str | Objective = "non-saturating",
+        latent_size: int = 64,
+        discriminator_steps: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+        average: float | None = None,
+    ):
+        """A game of two.
+
+        Args:
+            generator: from latents `(n, latent_size)` to samples.
+            discriminator: from samples to scores `(n,)`, or `(n, 1, h, w)` for patches.
+            objective: a name that `objectives.get` knows, or an objective.
+            latent_size: coordinates of a latent vector.
+            discriminator_steps: the discriminator's steps per step of the generator.
+            optimizer: makes both optimisers, or a dict with the keys `generator` and `discriminator`; Adam by default.
+            rate: factor on both learning rates as a function of progress.
+            average: if given, samples come from an average of the generator over the rounds that keeps this share of
+                itself at each step (for example 0.999); the players themselves still play with the newest weights.
+        """
+        super().__init__()
+        if latent_size < 1:
+            raise ValueError(f"latent_size is {latent_size}; a latent vector needs at least one coordinate")
+        if discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps is {discriminator_steps}; the discriminator needs at least one step")
+        if average is not None and not 0 <= average < 1:
+            raise ValueError(f"average is {average}; the share kept must be in [0, 1), such as 0.999")
+        self.generator, self.discriminator = generator, discriminator
+        self.objective = objectives.get(objective) if isinstance(objective, str) else objective
+        self.latent_size, self.discriminator_steps = latent_size, discriminator_steps
+        self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
+        self.averaged = None if average is None else lagged(generator)
+
+    def noise(self, n: int) -> Float[Tensor, "n latent"]:
+        """`n` latent vectors from the standard normal distribution, on the game's device."""
+        return torch.randn(n, self.latent_size, device=self.device)
+
+    def discriminator_loss(self, real: Tensor) -> dict[str, Tensor]:
+        """The discriminator's terms on a batch; the fakes carry no gradient to the generator."""
+        with torch.no_grad():
+            fake = self.generator(self.noise(len(real)))
+        return self.objective.for_discriminator(self.discriminator, real, fake)
+
+    def generator_loss(self, real: Tensor) -> dict[str, Tensor]:
+        """The generator's terms on as many fakes as the batch has samples."""
+        return self.objective.for_generator(self.discriminator, real, self.generator(self.noise(len(real))))
+
+    def turns(self) -> list[Turn]:
+        """The discriminator's turn, then the generator's."""
+        return [
+            Turn(
+                "discriminator",
+                [self.discriminator],
+                self.discriminator_loss,
+                steps=self.discriminator_steps,
+                optimizer=chosen(self.optimizer, "discriminator"),
+                rate=self.rate,
+                after_step=lambda: self.objective.constrain(self.discriminator),
+            ),
+            Turn(
+                "generator",
+                [self.generator],
+                self.generator_loss,
+                optimizer=chosen(self.optimizer, "generator"),
+                rate=self.rate,
+                after_step=self._follow if self.average is not None else None,
+            ),
+        ]
+
+    def _follow(self) -> None:
+        follow(self.averaged, self.generator, self.average)
+
+    def sample(self, n: int) -> Tensor:
+        """`n` samples, from the averaged generator where the game keeps one."""
+        return self.generate(self.noise(n))
+
+    def generate(self, latents: Float[Tensor, "n latent"]) -> Tensor:
+        """The samples of given latents, as `sample` makes them."""
+        generator = self.averaged if self.averaged is not None else self.generator
+        with evaluating(generator):
+            return generator(latents)

@@ -1,0 +1,6 @@
+"""Networks with no idea of adversaries."""
+
+from gan_course.networks.convolutional import dcgan, decoder, encoder, parameters
+from gan_course.networks.mlp import Fourier, mlp
+
+__all__ = ["Fourier", "dcgan", "decoder", "encoder", "mlp", "parameters"]

@@ -1,0 +1,75 @@
+"""Fully connected networks."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them; samples of any shape are flattened first."""
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        outputs: int | tuple[int, ...] | None,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        final: Callable[[], nn.Module] | None = None,
+    ):
+        """See `mlp`."""
+        super().__init__()
+        self.shape = (outputs,) if isinstance(outputs, int) else outputs
+        widths = [inputs, *hidden, 1 if self.shape is None else math.prod(self.shape)]
+        if min(widths) < 1:
+            raise ValueError(f"an MLP's layers are {widths} wide; every width must be at least 1")
+        layers: list[nn.Module] = []
+        for i in range(len(widths) - 1):
+            layers += [nn.Linear(widths[i], widths[i + 1]), activation()]
+        layers.pop()
+        if final is not None:
+            layers.append(final())
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Float[Tensor, "n *sample"]) -> Tensor:
+        """Outputs of shape `(n, *outputs)`, or scores of shape `(n,)`."""
+        out = self.layers(x.flatten(1))
+        return out.squeeze(1) if self.shape is None else out.unflatten(1, self.shape)
+
+
+def mlp(
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int | tuple[int, ...] | None = None,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    final: Callable[[], nn.Module] | None = None,
+) -> MLP:
+    """A multilayer perceptron.
+
+    Args:
+        inputs: coordinates of one (flattened) sample.
+        hidden: widths of the hidden layers.
+        outputs: coordinates of the output, a shape such as `(1, 28, 28)`, or `None` for a score of shape `(n,)`.
+        activation: makes the layer between two linear layers.
+        final: makes a last layer after the outputs, such as `nn.Sigmoid` for images; by default none.
+    """
+    return MLP(inputs, hidden, outputs, activation, final)
+
+
+class Fourier(nn.Module):
+    r"""Fixed features $[x, \sin \omega_k x_i, \cos \omega_k x_i]$, $\omega_k = 2^k$: detail for points in the plane.
+
+    Turns `(n, d)` into `(n, d (1 + 2 frequencies))`. With them a small MLP can tell apart points that lie close.
+    """
+
+    def __init__(self, frequencies: int = 3):
+        """`frequencies`: number of octaves."""
+        super().__init__()
+        self.register_buffer("omega", 2.0 ** torch.arange(frequencies))
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+        """The features of each point."""
+        angles = (x.unsqueeze(2) * self.omega).flatten(1)
+        return torch.cat([x, angles.sin(), angles.cos()], 1)

@@ -1,0 +1,36 @@
+"""Adversarial objectives by name: `objectives.get("wgan-gp", weight=10.0)`; the names: `objectives.names()`."""
+
+import inspect
+
+from gan_course.errors import UnknownName
+from gan_course.objectives import likelihood, penalties
+from gan_course.objectives.base import Objective
+from gan_course.objectives.minimax import Minimax, NonSaturating
+from gan_course.objectives.wasserstein import WassersteinGradientPenalty
+
+__all__ = ["Objective", "get", "likelihood", "names", "penalties"]
+
+_OBJECTIVES: dict[str, type[Objective]] = {
+    objective.name: objective for objective in (Minimax, NonSaturating, WassersteinGradientPenalty)
+}
+
+
+def get(name: str, **settings) -> Objective:
+    """The objective of that name; `settings` are its own, such as `weight` for `wgan-gp`.
+
+    Raises:
+        KeyError: if no objective has that name (the message lists those that exist).
+        ValueError: if the objective has no such setting.
+    """
+    if name not in _OBJECTIVES:
+        raise UnknownName("objective", name, _OBJECTIVES)
+    objective = _OBJECTIVES[name]
+    allowed = set(inspect.signature(objective).parameters)
+    if unknown := set(settings) - allowed:
+        raise ValueError(f"objective {name!r} has no setting {', '.join(sorted(unknown))}; it has: {sorted(allowed)}")
+    return objective(**settings)
+
+
+def names() -> list[str]:
+    """The names that `get` knows."""
+    return sorted(_OBJECTIVES)

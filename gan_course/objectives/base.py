@@ -1,0 +1,68 @@
+"""What every adversarial objective is: a pair of formulas of scores, and the two methods that may call a network."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+Scorer = Callable[[Tensor], Tensor]
+"""Anything that turns samples into scores: a discriminator, or a lambda that closes over a condition."""
+
+
+class Objective:
+    r"""A discriminator's loss and a generator's loss, both to be minimised.
+
+    Scores are raw and unbounded, higher means more real: $d(x)\in\mathbb R$, of shape `(n,)`, or `(n, 1, h, w)` for
+    patches. The formulas `discriminator_loss` and `generator_loss` are pure; only `for_discriminator` and
+    `for_generator` call a network. Any penalty composes with any objective.
+    """
+
+    name: str
+    source: str
+    """The bib key of the paper."""
+
+    def __init__(self, penalties: Sequence = ()):
+        """`penalties`: added to the discriminator's loss, each under its own name (see `objectives.penalties`)."""
+        self.penalties = tuple(penalties)
+
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """The discriminator's loss, a scalar."""
+        raise TypeError(f"{type(self).__name__} defines no discriminator_loss; an objective needs one")
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """The generator's loss, a scalar. Objectives that compare with real scores use the second argument."""
+        raise TypeError(f"{type(self).__name__} defines no generator_loss; an objective needs one")
+
+    def for_discriminator(self, scorer: Scorer, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The terms that the discriminator minimises the sum of: `adversarial`, and each penalty by its name."""
+        real_scores, fake_scores = checked(scorer(real), len(real)), checked(scorer(fake), len(fake))
+        terms = {"adversarial": self.discriminator_loss(real_scores, fake_scores)}
+        for penalty in self.penalties:
+            terms[penalty.name] = penalty(scorer, real, fake)
+        return terms
+
+    def for_generator(self, scorer: Scorer, real: Tensor | None, fake: Tensor) -> dict[str, Tensor]:
+        """The terms that the generator minimises the sum of. `real` is for objectives that compare with it."""
+        return {"adversarial": self.generator_loss(checked(scorer(fake), len(fake)))}
+
+    def constrain(self, discriminator: nn.Module) -> None:
+        """Called after each of the discriminator's steps (weight clipping does its work here); by default nothing."""
+
+    def __repr__(self) -> str:
+        extra = "".join(f", {penalty!r}" for penalty in self.penalties)
+        return f"<objective {self.name}{extra}>"
+
+
+def checked(scores: Tensor, n: int) -> Tensor:
+    """The scores, at least in float32, when their shape is one that cannot broadcast silently.
+
+    Raises:
+        ValueError: unless the shape is `(n,)` or `(n, 1, h, w)` for the `n` samples that were scored.
+    """
+    if tuple(scores.shape) == (n,) or (scores.ndim == 4 and scores.shape[:2] == (n, 1)):
+        return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+    hint = "add a final .squeeze(-1) or nn.Flatten(0)" if tuple(scores.shape) == (n, 1) else "give one score per sample"
+    raise ValueError(
+        f"the discriminator returned scores of shape {tuple(scores.shape)} for {n} samples; "
+        f"allowed are ({n},), or ({n}, 1, height, width) for patches: {hint}"
+    )

@@ -1,0 +1,37 @@
+"""Log-likelihoods and the divergence of the variational auto-encoder, per sample, in nats."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def bernoulli_nll(logits: Float[Tensor, "n *sample"], x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
+    r"""$-\log p(x\mid\ell) = \sum_i \mathrm{sp}(\ell_i) - x_i \ell_i$ for pixel logits $\ell$; greys act as means.
+
+    Source: kingma2014autoencoding.
+    """
+    return (softplus(logits) - x * logits).flatten(1).sum(1)
+
+
+def gaussian_nll(
+    mean: Float[Tensor, "n *sample"], x: Float[Tensor, "n *sample"], std: float = 1.0
+) -> Float[Tensor, " n"]:
+    r"""$-\log N(x; \mu, s^2 I) = \frac{\|x-\mu\|^2}{2 s^2} + d \log(s\sqrt{2\pi})$.
+
+    Raises:
+        ValueError: if `std` is not positive.
+    """
+    if not std > 0:
+        raise ValueError(f"the standard deviation is {std}; it must be positive")
+    distance = (x - mean).flatten(1)
+    return distance.square().sum(1) / (2 * std**2) + distance.shape[1] * math.log(std * math.sqrt(2 * math.pi))
+
+
+def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    r"""$\mathrm{KL}(N(\mu, \mathrm{diag}\,\sigma^2)\|N(0, I)) = \frac12\sum_i (\mu_i^2 + \sigma_i^2 - 1 - \log\sigma_i^2)$.
+
+    Source: kingma2014autoencoding.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
