@@ -30,7 +30,10 @@ def gaussian_nll(
 
 
 def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    r"""$\mathrm{KL}(N(\mu, \mathrm{diag}\,\sigma^2)\|N(0, I)) = \frac12\sum_i (\mu_i^2 + \sigma_i^2 - 1 - \log\sigma_i^2)$.
+    r"""The divergence of the code's law from the standard normal one.
+
+    $$\mathrm{KL}(N(\mu, \mathrm{diag}\,\sigma^2)\,\|\,N(0, I))
+      = \tfrac12\sum_i (\mu_i^2 + \sigma_i^2 - 1 - \log\sigma_i^2).$$
 
     Source: kingma2014autoencoding.
     """
