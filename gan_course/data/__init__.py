@@ -1,5 +1,29 @@
-"""Data: images by name, toy distributions, and sources of batches."""
+"""Data: image sets by name (`load`), points in the plane and on the line (`toy`), endless streams of batches."""
 
-from gan_course.data.sources import Loader, Paired, Unpaired
+import importlib
 
-__all__ = ["Loader", "Paired", "Unpaired"]
+# Imported when first used: importing `gan_course.data` costs nothing beside torch.
+_HOMES = {
+    "Images": "images",
+    "load": "images",
+    "names": "images",
+    "DataNotice": "store",
+    "Paired": "sources",
+    "Unpaired": "sources",
+    "Loader": "sources",
+}
+_SUBMODULES = {"images", "sources", "store", "toy"}
+
+__all__ = sorted({*_HOMES, "toy"})
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"gan_course.data.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"gan_course.data.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'gan_course.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
