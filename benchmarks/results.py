@@ -1,0 +1,76 @@
+"""The table of the results page, made from `benchmarks/results/*.json`.
+
+One file holds one experiment:
+
+    {
+      "experiment": "Ring of eight, non-saturating GAN",      what was run
+      "chapter": "02_minimax_gan",                             where it is told
+      "measured": {"modes found of 8": [8, 8, 7, 8, 8]},       for each quantity one number per seed
+      "published": {"modes found of 8": {"value": "1", "source": "srivastava2017veegan"}},   may lack quantities
+      "device": "2 CPU cores",
+      "versions": {"gan_course": "0.1.0", "torch": "2.9.0"},
+      "seeds": [0, 1, 2, 3, 4],
+      "rounds": 6000,
+      "seconds": [61.2, 60.8, 61.9, 61.4, 60.7]                wall time of each seed
+    }
+"""
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+TABLE = ROOT / "book" / "results_table.md"
+KEYS = {"experiment", "chapter", "measured", "published", "device", "versions", "seeds", "rounds", "seconds"}
+EMPTY = "Nothing has been measured yet.\n"
+
+
+def read(path: Path) -> dict:
+    """One experiment, checked: all keys there and no others, one value per seed."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if set(result) != KEYS:
+        missing, unknown = sorted(KEYS - set(result)), sorted(set(result) - KEYS)
+        raise ValueError(f"{path.name}: missing keys {missing}, unknown keys {unknown}; needed are {sorted(KEYS)}")
+    seeds = len(result["seeds"])
+    for name, values in {**result["measured"], "seconds": result["seconds"]}.items():
+        if len(values) != seeds:
+            raise ValueError(f"{path.name}: {name!r} has {len(values)} values for {seeds} seeds; report every seed once")
+    if strangers := sorted(set(result["published"]) - set(result["measured"])):
+        raise ValueError(f"{path.name}: published but not measured: {strangers}")
+    return result
+
+
+def row(result: dict, quantity: str) -> str:
+    """One line of the table."""
+    published = result["published"].get(quantity)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
+    cells = [
+        f"{result['experiment']} ({{doc}}`chapter </notebooks/{result['chapter']}>`)",
+        quantity,
+        f"{published['value']} {{cite:p}}`{published['source']}`" if published else "",
+        ", ".join(f"{value:.4g}" for value in result["measured"][quantity]),
+        ", ".join(map(str, result["seeds"])),
+        f"{result['rounds']:,}",
+        ", ".join(f"{seconds:.0f}" for seconds in result["seconds"]),
+        f"{result['device']}; {versions}",
+    ]
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def table(folder: Path = RESULTS) -> str:
+    """The whole table as Markdown, experiments in the order of their file names."""
+    results = [read(path) for path in sorted(folder.glob("*.json"))]
+    if not results:
+        return EMPTY
+    head = ["experiment", "quantity", "published", "measured, each seed", "seeds", "rounds", "seconds", "device, versions"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [row(result, quantity) for result in results for quantity in result["measured"]]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        TABLE.write_text(table(), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
