@@ -1,0 +1,21 @@
+"""Moving figures: one ES module and one small Python file each, plain HTML in the book, an anywidget beside a kernel.
+
+In a chapter (the stored output needs no kernel, no network and no widget runtime)::
+
+    from gan_course.widgets import Recording, replay
+
+    recording = Recording(real, every=100, centers=data.toy.ring_centers(), std=0.05)
+    history = fit(game, real, rounds=3_000, callbacks=[recording])
+    replay(recording, "The ring of eight", "Generated points spread from one blob over all eight modes of the ring.")
+
+Beside a kernel (JupyterLab, Colab), where Python trains while the reader watches; never in a stored chapter, because
+a widget brings megabytes of runtime to a static page::
+
+    from gan_course.widgets import live
+
+    live(game, real, rounds=3_000, every=20)
+"""
+
+from gan_course.widgets.replay import Live, Recording, Replay, live, replay
+
+__all__ = ["Live", "Recording", "Replay", "live", "replay"]
