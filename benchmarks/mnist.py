@@ -1,0 +1,121 @@
+"""MNIST in five minutes on two cores: a GAN beside a VAE and three marks on one Fréchet scale.
+
+    python -m benchmarks.mnist --out benchmarks/results/mnist.json
+
+Fréchet distances are taken in the 84 features of the shipped LeNet, 10,000 samples against the 10,000 test images.
+The marks: 10,000 training images (real against real), and the ten class means, each repeated 1,000 times.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+import gan_course
+from gan_course import data, fit, games, metrics, networks, plotting, seed_everything, training
+from gan_course.checkpoint import replacing
+
+LATENT, N = 64, 10_000
+
+
+def gan(width: int, rate: float) -> games.GAN:
+    """The convolutional pair of chapter 02 with an averaged generator and a learning rate that falls to zero."""
+    generator, discriminator = networks.dcgan(28, width=width, latent_size=LATENT)
+    generator, discriminator = (n.to(memory_format=torch.channels_last) for n in (generator, discriminator))
+    return games.GAN(
+        generator, discriminator, latent_size=LATENT, optimizer=games.adam(rate), rate=games.linear_decay, average=0.995
+    )
+
+
+def vae(width: int) -> games.VAE:
+    """The auto-encoder of chapter 01, for 28×28: the GAN's two networks with other ends."""
+    encoder, decoder = networks.encoder(28, 1, 2 * 16, width), networks.decoder(28, 1, 16, width)
+    return games.VAE(encoder, decoder, latent_size=16, rate=games.linear_decay)
+
+
+def judge(samples: torch.Tensor, train: torch.Tensor, test: torch.Tensor) -> dict[str, float]:
+    """The numbers that are reported of 10,000 samples."""
+    uniform = torch.full((10,), 0.1)
+    copies = metrics.memorisation(samples[:2000], train, test, seed=0)
+    print(copies)
+    return {
+        "Fréchet distance (LeNet features, test images)": metrics.frechet_digits(samples, test),
+        "class histogram, total variation from uniform": float(
+            metrics.total_variation(metrics.class_histogram(samples), uniform)
+        ),
+        "nearest neighbours: distance to train / to test": copies.ratio,
+    }
+
+
+def run(arguments: argparse.Namespace) -> dict:
+    """Train both models and judge them; the result as `benchmarks/results.py` reads it."""
+    train, test = data.load("mnist"), data.load("mnist", split="test")
+    measured: dict[str, list[float]] = {}
+    seconds = []
+    for seed in arguments.seeds:
+        seed_everything(seed)
+        game = gan(arguments.width, arguments.rate)
+        clock = time.perf_counter()
+        history = fit(game, train.images, rounds=arguments.rounds, batch_size=arguments.batch_size, seed=seed)
+        seconds.append(time.perf_counter() - clock)
+        print(f"GAN, seed {seed}: {history.rounds} rounds in {seconds[-1]:.0f} s", flush=True)
+        torch.manual_seed(seed)
+        samples = game.sample(N)
+        for name, value in judge(samples, train.images, test.images).items():
+            measured.setdefault(f"GAN: {name}", []).append(value)
+            print(f"  {name}: {value:.4g}", flush=True)
+        if arguments.picture:
+            plotting.image_grid(samples[:80], columns=16).figure.savefig(arguments.picture, dpi=100)
+        if arguments.vae_rounds:
+            seed_everything(seed)
+            model = vae(arguments.width)
+            clock = time.perf_counter()
+            fit(model, train.images, rounds=arguments.vae_rounds, batch_size=128, seed=seed)
+            print(f"VAE, seed {seed}: {arguments.vae_rounds} rounds in {time.perf_counter() - clock:.0f} s", flush=True)
+            torch.manual_seed(seed)
+            for name, value in judge(model.sample(N), train.images, test.images).items():
+                measured.setdefault(f"VAE: {name}", []).append(value)
+                print(f"  {name}: {value:.4g}", flush=True)
+    means = torch.stack([train.images[train.labels == c].mean(0) for c in range(10)]).repeat(N // 10, 1, 1, 1)
+    marks = {"real against real": train.images[:N], "class means": means}
+    for name, images in marks.items():
+        value = metrics.frechet_digits(images, test.images)
+        measured[f"{name}: Fréchet distance (LeNet features, test images)"] = [value] * len(arguments.seeds)
+        print(f"{name}: {value:.4g}")
+    return {
+        "experiment": "MNIST, non-saturating DCGAN, five minutes",
+        "chapter": "02_minimax_gan",
+        "measured": measured,
+        "published": {},
+        "device": f"CPU, {torch.get_num_threads()} threads"
+        if training.training_device().type == "cpu"
+        else torch.cuda.get_device_name(),
+        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+        "seeds": arguments.seeds,
+        "rounds": arguments.rounds,
+        "seconds": [round(s, 1) for s in seconds],
+    }
+
+
+def main() -> None:
+    """Parse, run, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--rounds", type=int, default=4500)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--vae-rounds", type=int, default=3000)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    result = run(arguments)
+    if arguments.out:
+        with replacing(arguments.out) as temporary:
+            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
