@@ -39,7 +39,7 @@ class GradientPenalty:
         self.weight = weight
 
     def __call__(
-        self, scorer: Callable[[Tensor], Tensor], real: Float[Tensor, "n *sample"], fake: Float[Tensor, "n *sample"]
+        self, scorer: Callable[[Tensor], Tensor], real: Float[Tensor, "n *sample"], fake: Float[Tensor, "m *shape"]
     ) -> Float[Tensor, ""]:
         """The penalty for a batch of as many real as fake samples."""
         if real.shape != fake.shape:
