@@ -75,11 +75,11 @@ def _idx(folder: str, change) -> dict[str, bytes]:
 
 def _usps() -> dict[str, bytes]:
     files = {}
+    text = [f"{byte / 127.5 - 1:.6f}" for byte in range(256)]
     for split, (images, labels) in digits(16).items():
-        values = images.reshape(len(images), -1) / 127.5 - 1
         rows = (
-            f"{label + 1} " + " ".join(f"{place}:{value:.6f}" for place, value in enumerate(row, start=1))
-            for label, row in zip(labels, values, strict=True)
+            f"{label + 1} " + " ".join(f"{place}:{text[byte]}" for place, byte in enumerate(row, start=1))
+            for label, row in zip(labels.tolist(), images.reshape(len(images), -1).tolist(), strict=True)
         )
         files["usps.bz2" if split == "train" else "usps.t.bz2"] = bz2.compress(("\n".join(rows) + "\n").encode())
     return files

@@ -61,15 +61,15 @@ def names() -> list[str]:
 def load(name: str, split: str = "train", root: str | os.PathLike | None = None) -> Images:
     """Return a data set of images.
 
-    `digits` (8 × 8, 1,442 and 355 images) comes with scikit-learn and needs nothing: of each class every fifth image,
-    in the order of the file, is a test image. The others are read by torchvision:
+    `digits` (8 × 8, 1,442 and 355 images, `alpaydin1998optical`) comes with scikit-learn and needs nothing: of each
+    class every fifth image, in the order of the file, is a test image. The others are read by torchvision:
 
     | name            | image       | train  | test   | source                    |
     |-----------------|-------------|--------|--------|---------------------------|
     | `mnist`         | 1 × 28 × 28 | 60,000 | 10,000 | `lecun1998gradient`       |
     | `fashion-mnist` | 1 × 28 × 28 | 60,000 | 10,000 | `xiao2017fashion`         |
-    | `kmnist`        | 1 × 28 × 28 | 60,000 | 10,000 | `clanuwat2018deep`        |
-    | `usps`          | 1 × 16 × 16 | 7,291  | 2,007  | `hull1994database`        |
+    | `kmnist`        | 1 × 28 × 28 | 60,000 | 10,000 | `clanuwat2018kmnist`      |
+    | `usps`          | 1 × 16 × 16 | 7,291  | 2,007  | `hull1994usps`            |
     | `cifar10`       | 3 × 32 × 32 | 50,000 | 10,000 | `krizhevsky2009learning`  |
     | `svhn`          | 3 × 32 × 32 | 73,257 | 26,032 | `netzer2011reading`       |
 

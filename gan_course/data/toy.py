@@ -43,7 +43,7 @@ def grid(
     return _around(grid_centers(side, spacing), n, std, seed)
 
 
-def grid_centers(side: int = 5, spacing: float = 2.0) -> Float[Tensor, "side*side 2"]:
+def grid_centers(side: int = 5, spacing: float = 2.0) -> Float[Tensor, "nodes 2"]:
     """Return the `side` × `side` nodes of a square grid around the origin, neighbours `spacing` apart."""
     _whole("side", side)
     _number("spacing", spacing, positive=True)
@@ -135,12 +135,12 @@ def point_masses(
 # --- Checks and draws ----------------------------------------------------------------------------------------------
 
 
-def _around(centers: Tensor, n: int, std: float, seed: int) -> Tensor:
+def _around(centers: Tensor, n, std, seed) -> Tensor:
     generator = _generator(n, std, seed)
     return centers[_choose(None, len(centers), n, generator)] + std * torch.randn(n, 2, generator=generator)
 
 
-def _choose(weights: Sequence[float] | None, count: int, n: int, generator: torch.Generator) -> Tensor:
+def _choose(weights, count: int, n, generator: torch.Generator) -> Tensor:
     """Draw `n` of `count` indices, with replacement."""
     if weights is None:
         return torch.randint(count, (n,), generator=generator)
@@ -152,14 +152,14 @@ def _choose(weights: Sequence[float] | None, count: int, n: int, generator: torc
     return torch.multinomial(w, n, replacement=True, generator=generator)
 
 
-def _generator(n: int, std: float, seed: int) -> torch.Generator:
+def _generator(n, std, seed) -> torch.Generator:
     _whole("n", n)
     _number("std", std)
     _whole("seed", seed, least=0)
     return torch.Generator().manual_seed(operator.index(seed))
 
 
-def _whole(name: str, value: int, least: int = 1) -> None:
+def _whole(name: str, value: object, least: int = 1) -> None:
     try:
         good = operator.index(value) >= least and not isinstance(value, bool)
     except TypeError:
@@ -168,7 +168,7 @@ def _whole(name: str, value: int, least: int = 1) -> None:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
-def _number(name: str, value: float, positive: bool = False) -> None:
+def _number(name: str, value: object, positive: bool = False) -> None:
     try:
         good = math.isfinite(value) and (value > 0 if positive else value >= 0)
     except TypeError:

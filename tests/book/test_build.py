@@ -40,7 +40,9 @@ def test_mathjax_lies_beside_the_pages(pages):
 
 
 def test_no_page_carries_a_script_or_style_of_another_site(pages):
-    pattern = re.compile(r"""<(?:script|link|img|iframe|source|video)\b[^>]*?(?:src|href)=["'](https?:)?//[^"']+["'][^>]*>""")
+    pattern = re.compile(
+        r"""<(?:script|link|img|iframe|source|video)\b[^>]*?(?:src|href)=["'](https?:)?//[^"']+["'][^>]*>"""
+    )
     for path in pages.rglob("*.html"):
         found = [match[0] for match in pattern.finditer(path.read_text(encoding="utf-8"))]
         found = [tag for tag in found if 'rel="canonical"' not in tag]
