@@ -48,7 +48,7 @@ def list_() -> None:
         "objectives": [(name, objectives.get(name).source) for name in objectives.names()],
         "games": list(runs.GAMES.items()),
         "data sets": [(name, "images") for name in data.names()] + [(name, text) for name, text in runs.TOYS.items()],
-        "networks": [(name, first_line(getattr(networks, name))) for name in networks.__all__],
+        "networks": [(name, first_line(getattr(networks, name))) for name in ("mlp", "dcgan", "encoder", "decoder")],
     }
     for title, rows in sections.items():
         print(title)

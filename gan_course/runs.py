@@ -255,7 +255,7 @@ def prepare(folder: str | Path, asked: Configuration, given: set[str], resume: b
         history = checkpoint.load(run.checkpoint_file, game)
         if history.rounds >= asked.rounds:
             raise RunError(
-                f"{run.folder} has {history.rounds} rounds already; give --rounds, the total, more than {history.rounds}"
+                f"{run.folder} has {history.rounds} rounds already; --rounds is the total, give more than that"
             )
     return run, asked, game, history, x
 
