@@ -1,7 +1,9 @@
 """The command `gan-course`. Everything heavy is imported inside the commands, so that `--help` answers at once."""
 
+import json as jsonlib
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an error that we expect is one message on stderr and exit code 1, without a traceback."""
+    warnings.showwarning = lambda message, *_, **__: print(f"gan-course: notice: {message}", file=sys.stderr)
     try:
         app(prog_name="gan-course")
     except (CourseError, ValueError, OSError) as error:
@@ -28,6 +31,173 @@ def main() -> None:
             raise
         print(f"gan-course: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the objectives, games, data sets and networks there are."""
+    from gan_course import data, networks, objectives, runs
+
+    def first_line(thing: object) -> str:
+        return (thing.__doc__ or "").strip().splitlines()[0]
+
+    sections = {
+        "objectives": [(name, objectives.get(name).source) for name in objectives.names()],
+        "games": list(runs.GAMES.items()),
+        "data sets": [(name, "images") for name in data.names()] + [(name, text) for name, text in runs.TOYS.items()],
+        "networks": [(name, first_line(getattr(networks, name))) for name in ("mlp", "dcgan", "encoder", "decoder")],
+    }
+    for title, rows in sections.items():
+        print(title)
+        for name, text in rows:
+            print(f"  {name:16}{text}")
+
+
+@app.command()
+def train(
+    game: Annotated[str, typer.Argument(help="gan, vae or autoencoder.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The run's folder.", show_default=False)],
+    data: Annotated[str | None, typer.Option(help="A data set (gan-course list). Default: digits.")] = None,
+    objective: Annotated[str | None, typer.Option(help="Of a gan. Default: non-saturating.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="In all, also when a run is continued. Default: 2000.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 64.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, batches and noise. Default: 0.")] = None,
+    latent_size: Annotated[int | None, typer.Option(help="Coordinates of a latent vector.")] = None,
+    width: Annotated[int | None, typer.Option(help="Width of the networks: units, or channels at the image.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    discriminator_steps: Annotated[int | None, typer.Option(help="Per step of the generator.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … Default: a GPU if there is one.")] = None,
+    sample_every: Annotated[int | None, typer.Option(help="Rounds between pictures of samples. Default: 500.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Rounds between checkpoints. Default: 500.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+) -> None:
+    """Train a game; store pictures, history, configuration and a checkpoint in a folder."""
+    from gan_course import runs
+    from gan_course.errors import Diverged
+
+    settings = {
+        "data": data,
+        "objective": objective,
+        "rounds": rounds,
+        "batch_size": batch_size,
+        "seed": seed,
+        "latent_size": latent_size,
+        "width": width,
+        "learning_rate": learning_rate,
+        "discriminator_steps": discriminator_steps,
+        "device": device,
+        "sample_every": sample_every,
+        "checkpoint_every": checkpoint_every,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
+    asked = runs.Configuration(game, **given)
+    run, asked, player, history, x = runs.prepare(out, asked, {"game", *given}, resume, overwrite)
+    on = f"gan-course train {game} --out {out} --resume"
+    try:
+        history = runs.train(run, asked, player, history, x, _show, resume)
+    except Diverged as error:
+        kept = f"; {out} holds the run as it was last saved" if run.checkpoint_file.exists() else ""
+        raise Diverged(f"{error}{kept}") from None
+    except KeyboardInterrupt:
+        kept = f"go on from the last checkpoint with: {on}" if run.checkpoint_file.exists() else "nothing was stored"
+        print(f"gan-course: stopped; {kept}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if history.interrupted:
+        print(
+            f"gan-course: stopped after round {history.rounds} of {asked.rounds}, and saved; go on with: {on}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130)
+    last = ", ".join(f"{name} {value:.4g}" for name, value in history.last().items())
+    print(f"{out}: {history.rounds} rounds in {history.seconds:.1f} s; {last}")
+
+
+def _show(game, x, path: Path, number: int = 64) -> None:
+    """Store a picture of a game's samples: a grid of images, or points among those they should be like."""
+    from gan_course import checkpoint
+
+    if x.ndim == 4:
+        from torchvision.utils import make_grid, save_image
+
+        enlarged = max(1, 56 // x.shape[-1])  # small images are shown larger, each pixel as a square
+        samples = game.sample(number).cpu().clamp(0, 1)
+        samples = samples.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
+        grid = make_grid(samples, nrow=max(1, round(number**0.5)), padding=2, pad_value=1.0)
+        with checkpoint.replacing(path) as temporary:
+            save_image(grid, temporary)
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")  # files only: no window, and none needed
+    from gan_course import plotting
+
+    extent = 1.25 * float(x.abs().max())
+    ax = plotting.plane(game, x[:1000].to(game.device), max(number, 1000), extent=extent)
+    with checkpoint.replacing(path) as temporary:
+        ax.figure.savefig(temporary, dpi=120)
+    matplotlib.pyplot.close(ax.figure)
+
+
+@app.command()
+def sample(
+    run: Folder,
+    number: Annotated[int, typer.Option(help="How many samples.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="A .png file. Default: one in the run's folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
+) -> None:
+    """Draw a picture of samples of a trained game."""
+    from gan_course import runs, seed_everything
+
+    if number < 1:
+        raise runs.RunError(f"--number {number} was given; it must be at least 1")
+    if out is not None:
+        if out.suffix.lower() != ".png":
+            raise runs.RunError(f"--out {out} is not the name of a .png file")
+        if out.exists() and not overwrite:
+            raise runs.RunError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        if not out.parent.is_dir():
+            raise runs.RunError(f"the folder {out.parent} does not exist; make it, or choose another --out")
+    _, game, _, x = runs.Run(run).load()
+    out = out or run / f"sample-seed{seed}.png"
+    seed_everything(seed)
+    _show(game, x, out, number)
+    print(out)
+
+
+@app.command()
+def evaluate(
+    run: Folder,
+    number: Annotated[int, typer.Option(help="How many samples to judge.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+) -> None:
+    """Measure a trained game by the metrics that are right for its data, beside the same for real data."""
+    import torch
+
+    from gan_course import judgement, runs, seed_everything
+
+    if number < 100:
+        raise runs.RunError(f"--number {number} was given; fewer than 100 samples say nothing")
+    asked, game, history, x = runs.Run(run).load()
+    seed_everything(seed)
+    # In parts, so that no batch of pictures is larger than memory.
+    samples = torch.cat([game.sample(len(part)) for part in torch.empty(number).split(1_000)])
+    found = judgement.judge(asked.data, samples, x, runs.load_data(asked.data, "test", asked.seed))
+    if json:
+        report = {name: {"samples": fake, "real": real} for name, (fake, real) in found.items()}
+        about = {"run": str(run), "data": asked.data, "rounds": history.rounds, "number": number, "seed": seed}
+        print(jsonlib.dumps({**about, "metrics": report}, indent=2, ensure_ascii=False))
+        return
+    print(f"{run}: {asked.game} on {asked.data} after {history.rounds} rounds, {number:,} samples, seed {seed}")
+    print(f"{'':42}{'samples':>10}{'real':>10}")
+    for name, row in found.items():
+        fake, real = ("" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.4f}" for v in row)
+        print(f"{name:42}{fake:>10}{real:>10}")
 
 
 Notebooks = Annotated[list[Path], typer.Argument(metavar="NOTEBOOK…", help="Chapters (.ipynb).", show_default=False)]

@@ -94,7 +94,7 @@ def _load(path: Path):
         import nbformat
     except ImportError:
         raise NotebookError(
-            "running chapters needs Jupyter: install this package with its extra `book` (pip install 'gan-course[book]')"
+            "running chapters needs Jupyter: install this package with its extra, pip install 'gan-course[book]'"
         ) from None
     plain = provenance.read(path)
     for number, cell in enumerate(plain["cells"]):

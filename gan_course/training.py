@@ -198,8 +198,12 @@ def _play(game, seats, stream, rounds, history, callbacks, device, precision, ba
     scalars = [name for name, b in game.named_buffers() if b.ndim == 0 and b.is_floating_point() and name != "progress"]
     autocast = _precision(precision, device)
     start, looked, before = time.monotonic(), time.monotonic(), history.seconds
+
+    def keep() -> None:
+        _keep(history, seats, stream, device)
+
     if not history.rounds:
-        _watch(game, history, callbacks, device, rounds)
+        _watch(game, history, callbacks, device, rounds, keep)
     while history.rounds < rounds:
         progress = history.rounds / rounds
         game.progress.fill_(progress)
@@ -220,7 +224,7 @@ def _play(game, seats, stream, rounds, history, callbacks, device, precision, ba
         if stop or now - looked > _READ_EVERY or history.unread >= _READ_AT_MOST:
             _look(history, bar)
             looked = now
-        _watch(game, history, callbacks, device, rounds)
+        _watch(game, history, callbacks, device, rounds, keep)
         if stop and history.rounds < rounds:
             history.interrupted = True
             return
@@ -245,10 +249,18 @@ def _look(history: History, bar: tqdm) -> None:
     bar.set_postfix({name: f"{value:.3f}" for name, value in history.last().items()}, refresh=False)
 
 
-def _watch(game: Game, history: History, callbacks: Sequence[Callback], device: torch.device, rounds: int) -> None:
+def _watch(
+    game: Game,
+    history: History,
+    callbacks: Sequence[Callback],
+    device: torch.device,
+    rounds: int,
+    keep: Callable[[], None],
+) -> None:
     due = [c for c in callbacks if history.rounds % getattr(c, "every", 1) == 0 or history.rounds == rounds]
     if not due:
         return
+    keep()  # a callback may save a checkpoint, from which training is to go on as if there had been no break
     with _randomness(device):
         for callback in due:
             callback(game, history)

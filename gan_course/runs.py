@@ -1,0 +1,307 @@
+"""A run of training in a folder of its own: what it was asked for, what it has become, and how to go on with it.
+
+    configuration.json        what was asked for
+    checkpoint.safetensors    the game and its history, from which training goes on
+    history.csv               every term of every round
+    samples-000500.png        samples after that many rounds, always of the same latents
+
+Each file is whole or absent. A run that fails before it has learned anything leaves no folder behind.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import gan_course
+from gan_course import checkpoint, data, games, networks, objectives, training
+from gan_course.chapter import seed_everything
+from gan_course.errors import CourseError, Diverged, UnknownName
+
+GAMES = {
+    "gan": "generator against discriminator, by any objective",
+    "vae": "variational auto-encoder (images)",
+    "autoencoder": "auto-encoder, sampled from the Gaussian of its codes (images)",
+}
+TOYS = {
+    "ring": "eight Gaussians on a circle",
+    "grid": "25 Gaussians on a square grid",
+    "spiral": "a spiral of two turns",
+    "two-moons": "two half circles",
+}
+TOY_SIZE = 10_000  # points drawn from a toy distribution
+CHANGEABLE = {"rounds", "device", "sample_every", "checkpoint_every"}  # what a continued run may be given anew
+
+
+class RunError(CourseError, ValueError):
+    """A folder that is not a run, or a run that cannot be made or continued as asked."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a run is asked for; `None` leaves the choice to the recipe of the game (see `build`)."""
+
+    game: str
+    data: str = "digits"
+    objective: str | None = None
+    rounds: int = 2_000
+    batch_size: int = 64
+    seed: int = 0
+    latent_size: int | None = None
+    width: int | None = None
+    learning_rate: float | None = None
+    discriminator_steps: int | None = None
+    device: str | None = None
+    sample_every: int = 500
+    checkpoint_every: int = 500
+
+    def __post_init__(self):
+        if self.game not in GAMES:
+            raise UnknownName("game", self.game, GAMES)
+        if self.data not in data_names():
+            raise UnknownName("data set", self.data, data_names())
+        if self.game != "gan" and self.data in TOYS:
+            raise RunError(f"the game {self.game} is for images, not for {self.data}; play gan, or choose image data")
+        if self.game != "gan" and (self.objective or self.discriminator_steps):
+            raise RunError(f"the game {self.game} has no discriminator: leave out --objective, --discriminator-steps")
+        if self.objective is not None and self.objective not in objectives.names():
+            raise UnknownName("objective", self.objective, objectives.names())
+        for name in ("rounds", "batch_size", "latent_size", "width", "discriminator_steps", "sample_every"):
+            _positive(name, getattr(self, name))
+        _positive("checkpoint_every", self.checkpoint_every)
+        if self.batch_size < 2:
+            raise RunError("batch_size=1 was given; batch normalisation needs at least 2 samples in a batch")
+        rate = self.learning_rate
+        if rate is not None and not (rate > 0 and math.isfinite(rate)):
+            raise RunError(f"learning_rate={rate} was given; it must be a positive number")
+
+
+def _positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise RunError(f"{name}={value} was given; it must be a whole number of at least 1")
+
+
+def data_names() -> list[str]:
+    """The data sets that a run can use: images, and points of the plane."""
+    return [*data.names(), *TOYS]
+
+
+def load_data(name: str, split: str = "train", seed: int = 0) -> Tensor:
+    """Images `(n, c, h, w)` or points `(n, 2)`; a toy distribution's test split is another draw, by another seed."""
+    if name not in TOYS:
+        return data.load(name, split=split).images
+    draw = getattr(data.toy, name.replace("-", "_"))
+    return draw(n=TOY_SIZE, seed=data.sources.derived_seed(seed, split) % 2**31)
+
+
+# Games
+
+
+def build(asked: Configuration, x: Tensor) -> games.Game:
+    """The game that a configuration names, with networks that fit the data; weights are drawn from its seed.
+
+    Points: perceptrons of two hidden layers, the discriminator's behind Fourier features. Images: convolutional
+    networks after Radford et al. (2016), without the discriminator's batch normalisation where a penalty looks at the
+    scores of single samples (then Adam as Gulrajani et al. (2017) have it, with five steps of the critic).
+    """
+    seed_everything(asked.seed)
+    if asked.game == "gan":
+        return _gan(asked, x)
+    latent, (channels, size), width = asked.latent_size or 16, x.shape[1:3], asked.width or 32
+    optimizer = games.adam(asked.learning_rate or 1e-3, (0.9, 0.999))
+    if asked.game == "vae":
+        encoder = networks.encoder(size, channels, 2 * latent, width)
+        return games.VAE(encoder, networks.decoder(size, channels, latent, width), latent, optimizer=optimizer)
+    encoder = networks.encoder(size, channels, latent, width)
+    decoder = networks.decoder(size, channels, latent, width, final=nn.Sigmoid())
+    return games.AutoEncoder(encoder, decoder, latent, optimizer=optimizer)
+
+
+def _gan(asked: Configuration, x: Tensor) -> games.GAN:
+    objective = objectives.get(asked.objective or "non-saturating")
+    penalised = bool(objective.penalties)
+    if x.ndim == 2:
+        latent, width = asked.latent_size or 16, asked.width or 128
+        generator = networks.mlp(latent, [width, width], x.shape[1])
+        features = networks.Fourier()
+        size = features(x[:1]).shape[1]
+        discriminator = nn.Sequential(
+            features, networks.mlp(size, [width, width], activation=lambda: nn.LeakyReLU(0.2))
+        )
+        rate = 1e-3
+    else:
+        latent, width = asked.latent_size or 64, asked.width or 32
+        generator, discriminator = networks.dcgan(x.shape[2], x.shape[1], latent, width, normalise=not penalised)
+        rate = 1e-4 if penalised else 2e-4
+    return games.GAN(
+        generator,
+        discriminator,
+        objective=objective,
+        latent_size=latent,
+        discriminator_steps=asked.discriminator_steps or (5 if penalised else 1),
+        optimizer=games.adam(asked.learning_rate or rate, (0.0, 0.9) if penalised else (0.5, 0.999)),
+    )
+
+
+# Folders
+
+
+class Run:
+    """A folder and its files."""
+
+    def __init__(self, folder: str | Path):
+        """`folder`: where the run is, or is to be."""
+        self.folder = Path(folder)
+        self.configuration_file = self.folder / "configuration.json"
+        self.checkpoint_file = self.folder / "checkpoint.safetensors"
+        self.history_file = self.folder / "history.csv"
+
+    def picture(self, rounds: int) -> Path:
+        """Where the samples after that many rounds are shown."""
+        return self.folder / f"samples-{rounds:06d}.png"
+
+    def configuration(self) -> Configuration:
+        """What the run was asked for; raises RunError if the folder is not a run."""
+        if not self.folder.exists():
+            raise RunError(f"there is no run {self.folder}; make one with gan-course train … --out {self.folder}")
+        try:
+            stored = json.loads(self.configuration_file.read_text(encoding="utf-8"))
+            if stored.pop("made_by").split()[0] != "gan-course":
+                raise KeyError("made_by")
+            known = {field.name for field in fields(Configuration)}
+            unknown = set(stored) - known
+        except (OSError, ValueError, KeyError, AttributeError, IndexError):
+            raise RunError(f"{self.folder} is no run of gan-course: it has no configuration.json of ours") from None
+        if unknown:
+            raise RunError(f"{self.configuration_file} holds {', '.join(sorted(unknown))}, which this version lacks")
+        return Configuration(**stored)
+
+    def load(self) -> tuple[Configuration, games.Game, training.History, Tensor]:
+        """What was asked for, the game as it was last saved, its history, and the data it learns from."""
+        asked = self.configuration()
+        if not self.checkpoint_file.exists():
+            raise RunError(f"{self.folder} has no checkpoint yet; continue it with gan-course train … --resume")
+        x = load_data(asked.data, seed=asked.seed)
+        game = build(asked, x)
+        return asked, game, checkpoint.load(self.checkpoint_file, game), x
+
+    def files(self) -> list[Path]:
+        """The files in the folder that are the run's own."""
+        ours = re.compile(r"configuration\.json|history\.csv|checkpoint\.safetensors|samples?-\w+\.png")
+        return [file for file in self.folder.iterdir() if ours.fullmatch(file.name)] if self.folder.is_dir() else []
+
+    def remove(self) -> None:
+        """Remove the run's own files, and the folder if nothing else is in it."""
+        for file in self.files():
+            file.unlink()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def write_configuration(self, asked: Configuration) -> None:
+        """Store what is asked for."""
+        content = {"made_by": f"gan-course {gan_course.__version__}", **asdict(asked)}
+        with checkpoint.replacing(self.configuration_file) as temporary:
+            Path(temporary).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def save(self, game: games.Game, history: training.History, asked: Configuration) -> None:
+        """Store the game and its history, unless they are spoilt: then raise Diverged, and what was stored stays."""
+        numbers = [*history.last().values(), *(float(p.detach().sum()) for p in game.parameters())]
+        if not all(map(math.isfinite, numbers)):
+            raise Diverged(
+                f"after round {history.rounds} the losses or weights are no longer finite numbers: training has "
+                "diverged. Lower the learning rate (--learning-rate)"
+            )
+        checkpoint.save(self.checkpoint_file, game, history, asdict(asked))
+        with checkpoint.replacing(self.history_file) as temporary:
+            history.frame.to_csv(temporary)
+
+
+def prepare(folder: str | Path, asked: Configuration, given: set[str], resume: bool, overwrite: bool) -> tuple:
+    """Check all that can be checked before anything is written, and return the run, its configuration, game and data.
+
+    `given`: the names of the settings that were asked for, and are not defaults. A continued run keeps its settings;
+    of those only `rounds`, `device`, `sample_every` and `checkpoint_every` may be given anew.
+    """
+    run = Run(folder)
+    if resume and overwrite:
+        raise RunError("--resume continues a run and --overwrite starts it anew; give one of them")
+    if resume:
+        stored = run.configuration()
+        differing = [name for name in given - CHANGEABLE if getattr(stored, name) != getattr(asked, name)]
+        if differing:
+            name = sorted(differing)[0]
+            raise RunError(
+                f"{run.folder} was made with {name}={getattr(stored, name)}, not {getattr(asked, name)}; a run is "
+                "continued as it was begun: leave the option out, or choose another --out"
+            )
+        asked = replace(stored, **{name: getattr(asked, name) for name in given & CHANGEABLE})
+    elif run.folder.exists():
+        if not overwrite:
+            raise RunError(
+                f"{run.folder} exists; continue it with --resume, replace it with --overwrite, or choose another"
+            )
+        if not run.folder.is_dir() or any(run.folder.iterdir()):
+            run.configuration()  # raises unless the folder is a run
+    training.training_device(asked.device)  # raises where it cannot be used
+    x = load_data(asked.data, seed=asked.seed)
+    game = build(asked, x)
+    history = None
+    if resume and run.checkpoint_file.exists():
+        history = checkpoint.load(run.checkpoint_file, game)
+        if history.rounds >= asked.rounds:
+            raise RunError(
+                f"{run.folder} has {history.rounds} rounds already; --rounds is the total, give more than that"
+            )
+    return run, asked, game, history, x
+
+
+def train(
+    run: Run,
+    asked: Configuration,
+    game: games.Game,
+    history: training.History | None,
+    x: Tensor,
+    show: Callable[[games.Game, Tensor, Path], None],
+    resume: bool = False,
+) -> training.History:
+    """Train what `prepare` returned, and store it as it goes and at the end; `show` draws a picture of samples."""
+    made = [folder for folder in (run.folder, *run.folder.parents) if not folder.exists()]
+    if not resume:
+        run.remove()
+    run.folder.mkdir(parents=True, exist_ok=True)
+
+    def picture(game: games.Game, history: training.History) -> None:
+        torch.manual_seed(asked.seed)  # callbacks run in a random state of their own: always the same latents
+        show(game, x, run.picture(history.rounds))
+
+    def save(game: games.Game, history: training.History) -> None:
+        if history.rounds:
+            run.save(game, history, asked)
+
+    try:
+        run.write_configuration(asked)
+        callbacks = [training.every(asked.checkpoint_every, save), training.every(asked.sample_every, picture)]
+        history = training.fit(
+            game,
+            x,
+            rounds=asked.rounds,
+            batch_size=asked.batch_size,
+            seed=asked.seed,
+            history=history,
+            callbacks=callbacks,
+            device=asked.device,
+        )
+        run.save(game, history, asked)
+    except BaseException:
+        if not resume and not run.checkpoint_file.exists():  # nothing has been learned
+            run.remove()
+            for folder in made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        raise
+    return history
