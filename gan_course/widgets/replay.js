@@ -67,7 +67,7 @@ const SHELL = `
     <figcaption class="title"></figcaption>
     <output class="status"><span class="round"></span><div class="found"></div></output>
     <div class="track">
-      <div class="names" hidden><span><i class="dash" style="border-color:var(--fake)"></i>close to a mode</span>
+      <div class="names" hidden><span><i class="dash" style="border-color:var(--fake)"></i>points within 3σ</span>
         <span><i class="dash" style="border-color:var(--soft);border-top-style:dotted"></i>modes found</span></div>
       <svg viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true" hidden>
         <path class="modes" fill="none" stroke="var(--soft)" stroke-width="2" stroke-dasharray="2 3"
@@ -81,8 +81,8 @@ const SHELL = `
       <button class="main" type="button"><svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path
         fill="currentColor"/></svg><span></span></button>
       <button class="step" type="button" hidden>Step</button>
-      <label>Speed <select class="speed"><option value="0.125">⅛, slow motion</option>
-        <option value="0.25">¼, slow motion</option><option value="0.5">½</option><option value="1" selected>1</option>
+      <label>Speed <select class="speed"><option value="0.125">⅛ slow</option>
+        <option value="0.25">¼ slow</option><option value="0.5">½</option><option value="1" selected>1</option>
         <option value="2">2</option><option value="4">4</option></select></label>
       <label class="pulls"><input type="checkbox" class="arrows" checked> Gradients</label>
     </div>
@@ -178,7 +178,7 @@ export function mount(element, data, source = null) {
   function words(frame) {
     const parts = [];
     if (frame.modes != null) parts.push(`${frame.modes} of ${frame.total} modes found`);
-    if (frame.quality != null) parts.push(`${Math.round(100 * frame.quality)} % of points close to one`);
+    if (frame.quality != null) parts.push(`${Math.round(100 * frame.quality)} % of points within 3σ`);
     return parts.join(", ");
   }
 
@@ -213,7 +213,7 @@ export function mount(element, data, source = null) {
     context.stroke(contour(values, side, 0.5, (x) => x * cell, (y) => width - y * cell));
 
     context.fillStyle = theme.real;
-    context.globalAlpha = 0.55;
+    context.globalAlpha = 0.75;
     context.beginPath();
     for (let i = 0; i < real.length; i += 2) {
       const x = toX(real[i] * realScale), y = toY(real[i + 1] * realScale);
@@ -230,11 +230,11 @@ export function mount(element, data, source = null) {
       context.moveTo(x + 2.8 * unit, y);
       context.arc(x, y, 2.8 * unit, 0, 7);
     }
-    context.strokeStyle = theme.halo;
-    context.lineWidth = 1.4 * unit;
-    context.stroke();
     context.fillStyle = theme.fake;
     context.fill();
+    context.strokeStyle = theme.halo; // so that points are told apart where they crowd
+    context.lineWidth = 0.7 * unit;
+    context.stroke();
 
     if (find(".arrows").checked) {
       // One scale for all frames, so that a gradient that vanishes is seen to vanish.
