@@ -6,7 +6,6 @@ Every function draws on `ax` (or on a new figure), returns the Axes, and leaves 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,12 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
+from gan_course.games import evaluating
+
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 REAL, FAKE = "#0072B2", "#D55E00"
 GREEN, PURPLE, SKY, AMBER, INK = "#009E73", "#AA4499", "#56B4E9", "#E69F00", "#333333"
 PALETTE = (REAL, FAKE, GREEN, PURPLE, SKY, AMBER, INK)
 PLAYERS = {"generator": FAKE, "discriminator": GREEN}
-# D(x) from 0 (taken for generated) through 1/2 (undecided, white) to 1 (taken for real); pale, so that points stand out.
+# D(x) from 0 (taken for generated) through 1/2 (white) to 1 (taken for real); pale, so that points stand out.
 SURFACE = LinearSegmentedColormap.from_list("discriminator", ["#F2B48A", "#FBE4D4", "#FFFFFF", "#D5E8F3", "#8FC1DF"])
 
 
@@ -146,11 +147,11 @@ def plane(
 
 
 def surface(game, extent: float = 3.0, side: int = 40) -> np.ndarray:
-    r"""$D(x)=\sigma(d(x))$ on a square grid of `side` by `side` points over $[-e,e]^2$; first axis is $x_2$, upwards."""
+    r"""$D(x)=\sigma(d(x))$ on a square grid of `side`² points over $[-e,e]^2$; the first axis is $x_2$, upwards."""
     ticks = torch.linspace(-extent, extent, side)
     vertical, horizontal = torch.meshgrid(ticks, ticks, indexing="ij")
     points = torch.stack([horizontal, vertical], dim=-1).reshape(-1, 2).to(_device(game))
-    with _evaluating(game), torch.no_grad():
+    with evaluating(game.discriminator):
         return _numpy(torch.sigmoid(game.discriminator(points))).reshape(side, side)
 
 
@@ -162,8 +163,9 @@ def pull(game, real: Float[Tensor, "n 2"], fake: Float[Tensor, "m 2"]) -> Float[
     """
     device = _device(game)
     x = fake.detach().to(device).clone().requires_grad_()
-    with _evaluating(game), torch.enable_grad():
-        terms = game.objective.for_generator(game.discriminator, real.to(device), x)
+    with evaluating(game.discriminator), torch.enable_grad():
+        companions = real[torch.arange(len(x)) % len(real)].to(device)  # objectives that compare want equal numbers
+        terms = game.objective.for_generator(game.discriminator, companions, x)
         (gradient,) = torch.autograd.grad(sum(terms.values()), x)
     return -len(x) * gradient
 
@@ -187,14 +189,15 @@ def loss_curves(
     if unknown or not names:
         raise ValueError(f"no recorded terms {unknown}; recorded are: {', '.join(frame.columns) or 'none'}")
     ax = _axes(ax, (6.4, 3.2))
-    spare = [color for color in (PURPLE, SKY, AMBER, REAL, INK)]
+    spare = [PURPLE, SKY, AMBER, REAL]
     taken: set[str] = set()
     single = {name.split("/")[0] for name in names}
     for name in names:
         player = name.split("/")[0]
         alone = len([other for other in names if other.split("/")[0] == player]) == 1
         color = PLAYERS.get(player) if player not in taken else None
-        color = color or spare.pop(0) if spare else color or INK
+        if color is None:
+            color = spare.pop(0) if spare else INK
         taken.add(player)
         values = frame[name].dropna()
         ax.plot(values.index, values, color=color, alpha=0.2, linewidth=0.8)
@@ -345,16 +348,3 @@ def _mosaic(ax: Axes, pixels: np.ndarray, rows: int, columns: int) -> None:
 
 def _device(game) -> torch.device:
     return next(game.discriminator.parameters()).device
-
-
-@contextmanager
-def _evaluating(game):
-    modules = [module for network in (game.generator, game.discriminator) for module in network.modules()]
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode

@@ -130,6 +130,7 @@ def fit(
     seed: int = 0,
     players: Sequence[str] | None = None,
     history: History | None = None,
+    until: int | None = None,
     callbacks: Sequence[Callback] = (),
     device: str | torch.device | None = None,
     precision: str | None = None,
@@ -151,6 +152,7 @@ def fit(
         players: only these take their turns; by default all.
         history: an earlier history of this game, from memory or from `checkpoint.load`: everything goes on from
             there, optimisers, random numbers and data, as if there had been no break.
+        until: pause when the history has so many rounds; schedules still reckon with all `rounds`. By default `rounds`.
         callbacks: called as `callback(game, history)` before the first round and after every `callback.every` rounds
             (default 1) and after the last one. They run in a forked random state: watching changes nothing.
         device: where to train, such as `"cpu"` or `"cuda:1"`; by default the first CUDA device, else the CPU.
@@ -166,6 +168,9 @@ def fit(
     """
     history = History() if history is None else history
     _check(rounds, batch_size, history)
+    until = rounds if until is None else until
+    if not history.rounds < until <= rounds:
+        raise ValueError(f"until={until!r} was given; it must lie above {history.rounds} and not above rounds={rounds}")
     device = training_device(device)
     source = as_source(source)
     home = game.device
@@ -182,7 +187,7 @@ def fit(
                 _restore(history, seats, stream, device)
             for parameter in flags:
                 parameter.requires_grad_(False)
-            _play(game, seats, stream, rounds, history, callbacks, device, precision, bar, interrupted)
+            _play(game, seats, stream, rounds, until, history, callbacks, device, precision, bar, interrupted)
             _keep(history, seats, stream, device)
     finally:
         for parameter, flag in flags.items():
@@ -194,7 +199,7 @@ def fit(
     return history
 
 
-def _play(game, seats, stream, rounds, history, callbacks, device, precision, bar, interrupted) -> None:
+def _play(game, seats, stream, rounds, until, history, callbacks, device, precision, bar, interrupted) -> None:
     scalars = [name for name, b in game.named_buffers() if b.ndim == 0 and b.is_floating_point() and name != "progress"]
     autocast = _precision(precision, device)
     start, looked, before = time.monotonic(), time.monotonic(), history.seconds
@@ -203,8 +208,8 @@ def _play(game, seats, stream, rounds, history, callbacks, device, precision, ba
         _keep(history, seats, stream, device)
 
     if not history.rounds:
-        _watch(game, history, callbacks, device, rounds, keep)
-    while history.rounds < rounds:
+        _watch(game, history, callbacks, device, until, keep)
+    while history.rounds < until:
         progress = history.rounds / rounds
         game.progress.fill_(progress)
         terms: dict[str, Tensor] = {}
@@ -220,15 +225,15 @@ def _play(game, seats, stream, rounds, history, callbacks, device, precision, ba
         bar.update()
         now = time.monotonic()
         history.seconds = before + now - start
-        stop = interrupted.is_set() or history.rounds == rounds
+        stop = interrupted.is_set() or history.rounds == until
         if stop or now - looked > _READ_EVERY or history.unread >= _READ_AT_MOST:
             _look(history, bar)
             looked = now
-        _watch(game, history, callbacks, device, rounds, keep)
-        if stop and history.rounds < rounds:
+        _watch(game, history, callbacks, device, until, keep)
+        if stop and history.rounds < until:
             history.interrupted = True
             return
-    game.progress.fill_(1.0)
+    game.progress.fill_(history.rounds / rounds)
 
 
 def _look(history: History, bar: tqdm) -> None:
@@ -254,10 +259,10 @@ def _watch(
     history: History,
     callbacks: Sequence[Callback],
     device: torch.device,
-    rounds: int,
+    last: int,
     keep: Callable[[], None],
 ) -> None:
-    due = [c for c in callbacks if history.rounds % getattr(c, "every", 1) == 0 or history.rounds == rounds]
+    due = [c for c in callbacks if history.rounds % getattr(c, "every", 1) == 0 or history.rounds == last]
     if not due:
         return
     keep()  # a callback may save a checkpoint, from which training is to go on as if there had been no break

@@ -16,6 +16,15 @@ a widget brings megabytes of runtime to a static page::
     live(game, real, rounds=3_000, every=20)
 """
 
-from gan_course.widgets.replay import Live, Recording, Replay, live, replay
+from gan_course.widgets.recording import Frame, Recording
+from gan_course.widgets.replay import Replay, replay
 
-__all__ = ["Live", "Recording", "Replay", "live", "replay"]
+__all__ = ["Frame", "Live", "Recording", "Replay", "live", "replay"]
+
+
+def __getattr__(name: str):
+    if name in ("Live", "live"):  # imported when asked for: the widgets' runtime takes its time
+        from gan_course.widgets import live_training
+
+        return getattr(live_training, name)
+    raise AttributeError(f"module 'gan_course.widgets' has no attribute {name!r}")
