@@ -105,7 +105,8 @@ def memorisation(
     with $T$ a sixth of the training set a model of nothing but copies has `closer` near 0.58; `copies` sees them all.
 
     A high `copies` with a ratio of 1 is not copying: samples that are too plain (blurred, or of few classes) lie near
-    everything, near the test set too. And a training image moved by one pixel is far away in pixel space: look also in
+    everything, near the test set too. Samples of a collapsed sampler share one neighbour, so that their ratio and
+    `closer` are one toss of a coin: look at the classes first. And a training image moved by one pixel is far away in pixel space: look also in
     a feature space, by giving features in place of images.
 
     Raises `ValueError` as `nearest_neighbours` does. Equal sizes and `copies` are this course's; the idea of
