@@ -6,6 +6,7 @@ number in the file belongs to the file. One thread: the same machine and version
 """
 
 import argparse
+import json
 import math
 import platform
 from pathlib import Path
@@ -80,10 +81,10 @@ def main() -> None:
     metadata = {
         "command": f"python -m benchmarks.lenet --seed {given.seed} --epochs {given.epochs}",
         "data": "MNIST, training part",
-        "test_accuracy": f"{score:.4f}",
-        "seed": str(given.seed),
-        "epochs": str(given.epochs),
-        "parameters": str(sum(weight.numel() for weight in network.parameters())),
+        "test_accuracy": round(score, 4),
+        "seed": given.seed,
+        "epochs": given.epochs,
+        "parameters": sum(weight.numel() for weight in network.parameters()),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -91,7 +92,8 @@ def main() -> None:
     }
     weights = {name: weight.half() for name, weight in network.state_dict().items()}
     unfinished = given.out.with_suffix(".unfinished")
-    unfinished.write_bytes(save(weights, metadata))
+    # One entry: safetensors keeps several in no fixed order, and the file would differ from run to run.
+    unfinished.write_bytes(save(weights, {"training": json.dumps(metadata)}))
     unfinished.replace(given.out)  # the old file stays whole until the new one is
     print(f"{given.out}: {given.out.stat().st_size / 1000:.0f} kB")
 

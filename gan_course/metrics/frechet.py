@@ -71,18 +71,23 @@ def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor,
     compare only distances taken with the same number of samples, on both sides; a set with no more samples than
     features has a singular covariance, which is warned of.
 
-    Raises `ValueError` for fewer than two samples, different numbers of features, NaN. Source: heusel2017gans.
+    Raises `ValueError` for fewer than two samples, different numbers of features, NaN. Source: heusel2017ttur.
     """
-    a, b = points("features_a", features_a), points("features_b", features_b)
-    same_dimension("features_a", a, "features_b", b)
-    for name, x in (("features_a", a), ("features_b", b)):
+    return between_sets("features_a", features_a, "features_b", features_b)
+
+
+def between_sets(name_a: str, features_a: Tensor, name_b: str, features_b: Tensor) -> float:
+    """`frechet_distance`, its messages with the names that the caller of the caller knows."""
+    a, b = points(name_a, features_a), points(name_b, features_b)
+    same_dimension(name_a, a, name_b, b)
+    for name, x in ((name_a, a), (name_b, b)):
         if len(x) < 2:
             raise ValueError(f"{name} holds 1 sample; allowed: at least 2, for a covariance. Draw more samples.")
         if len(x) <= x.shape[1]:
             warnings.warn(
                 f"{name} holds {len(x)} samples of {x.shape[1]} features: the covariance is singular and the distance "
                 "is far too large; use more samples than features, better ten times as many.",
-                stacklevel=2,
+                stacklevel=3,
             )
     return frechet_gaussians(a.mean(0), _covariance(a), b.mean(0), _covariance(b))
 

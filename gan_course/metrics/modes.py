@@ -31,8 +31,8 @@ class ModeCoverage:
 def mode_coverage(
     samples: Float[Tensor, "n d"] | Float[Tensor, " n"],
     centers: Float[Tensor, "k d"] | Float[Tensor, " k"],
-    std: float,
-    share: float = 0.25,
+    std: float | int,
+    share: float | int = 0.25,
 ) -> ModeCoverage:
     r"""Count the modes that samples reach, by the rule of three standard deviations.
 

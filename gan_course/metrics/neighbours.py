@@ -104,12 +104,13 @@ def memorisation(
     samples share one $T$ and one $S$: look at other seeds. These two miss a copy whose original is not in $T$, so that
     with $T$ a sixth of the training set a model of nothing but copies has `closer` near 0.58; `copies` sees them all.
 
-    A high `copies` with a ratio of 1 is not copying: samples that are too plain (blurred, or of few classes) lie near
-    everything, near the test set too. And a training image moved by one pixel is far away in pixel space: look also in
-    a feature space, by giving features in place of images.
+    `copies` above 0.01 can also come from samples that are too plain (blurred, or of few classes) and lie near
+    everything: then `to_test` is below `test_to_train` too. Samples of a collapsed sampler share one neighbour, so that
+    their ratio and `closer` are one toss of a coin: look at the classes first. And a training image moved by one pixel
+    is far away in pixel space: look in a feature space too, by giving features in place of images.
 
-    Raises `ValueError` as `nearest_neighbours` does. Equal sizes and `copies` are this course's; the idea of
-    real test data as a yardstick is widespread.
+    Raises `ValueError` as `nearest_neighbours` does. Equal sizes and `copies` are this course's rule; real test data as
+    the yardstick are common practice.
     """
     x, t, s = _rows("samples", samples), _rows("train", train), _rows("test", test)
     same_dimension("samples", x, "train", t)

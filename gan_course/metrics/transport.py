@@ -12,7 +12,7 @@ from gan_course.metrics._checks import points, same_dimension
 def wasserstein(
     x: Float[Tensor, "n d"] | Float[Tensor, " n"],
     y: Float[Tensor, "m d"] | Float[Tensor, " m"],
-    order: float = 1,
+    order: float | int = 1,
 ) -> float:
     r"""Wasserstein distance of order $p$ between two empirical distributions, solved exactly:
 

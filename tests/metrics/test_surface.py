@@ -1,0 +1,75 @@
+"""The package as a whole: what it exports, what importing it costs, and that the written shapes hold."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import beartype
+import jaxtyping
+import pytest
+import torch
+
+from gan_course import metrics
+
+HEAVY = ("ot", "scipy", "sklearn", "pandas", "matplotlib", "torchvision", "torchmetrics", "safetensors")
+
+
+def test_importing_it_loads_nothing_heavy():
+    program = (
+        "import sys, torch, jaxtyping, json; before = set(sys.modules); import gan_course.metrics; "
+        "print(json.dumps(sorted({name.split('.')[0] for name in set(sys.modules) - before})))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = json.loads(printed)
+    assert "gan_course" in loaded
+    assert not set(loaded) & set(HEAVY)
+
+
+def test_every_exported_name_exists_and_is_described():
+    assert metrics.__all__ == sorted(metrics.__all__)
+    for name in metrics.__all__:
+        assert inspect.getdoc(getattr(metrics, name)), name
+
+
+IMAGES = torch.rand(90, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+POINTS = torch.rand(90, 2, generator=torch.Generator().manual_seed(0))
+CALLS = {
+    "class_histogram": (IMAGES,),
+    "digit_features": (IMAGES,),
+    "frechet_digits": (IMAGES, IMAGES[:86]),
+    "frechet_distance": (POINTS, POINTS[:50].double()),
+    "frechet_gaussians": (torch.zeros(2), torch.eye(2), torch.ones(2), torch.eye(2)),
+    "memorisation": (IMAGES, IMAGES[:50], IMAGES[50:]),
+    "mode_coverage": (POINTS, POINTS[:3], 0.1),
+    "nearest_neighbours": (POINTS, POINTS[:40], 3),
+    "total_variation": (torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])),
+    "wasserstein": (POINTS[:, 0], POINTS[:50, 1], 2),
+}
+WITHOUT_SHAPES = {"LeNet", "Memorisation", "ModeCoverage", "lenet", "lenet_metadata"}
+
+
+def checked(function):
+    return jaxtyping.jaxtyped(typechecker=beartype.beartype)(inspect.unwrap(function))
+
+
+def test_all_functions_are_called_below():
+    assert set(CALLS) | WITHOUT_SHAPES == set(metrics.__all__)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arguments_and_results_have_the_written_shapes(name):
+    checked(getattr(metrics, name))(*CALLS[name])
+
+
+@pytest.mark.parametrize("name", ["features", "forward"])
+def test_the_lenets_shapes(name):
+    network = metrics.lenet()
+    checked(getattr(metrics.LeNet, name))(network, IMAGES)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        checked(getattr(metrics.LeNet, name))(network, IMAGES[:, 0])
+
+
+def test_a_wrong_shape_is_seen():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        checked(metrics.wasserstein)(POINTS, torch.zeros(3, 5))
