@@ -32,7 +32,7 @@ def test_every_chapter_is_in_the_contents():
 
 def test_mathjax_lies_beside_the_pages(pages):
     page = (pages / "book" / "notation.html").read_text(encoding="utf-8")
-    sources = re.findall(r'<script[^>]*src="([^"]*mathjax[^"]*)"', page)
+    sources = re.findall(r'<script[^>]*src="([^"]*tex-svg-full.js[^"]*)"', page)
     assert sources, "the page loads no MathJax"
     for source in sources:
         assert not source.startswith(("http:", "https:", "//")), source

@@ -1,0 +1,69 @@
+"""The results page shows what the files of benchmarks/results hold, all of it and nothing else."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
+results = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(results)
+
+EXAMPLE = {
+    "experiment": "Ring",
+    "chapter": "02_minimax_gan",
+    "measured": {"modes": [8, 7], "share within 3σ": [0.9312, 0.88]},
+    "published": {"modes": {"value": "1", "source": "srivastava2017veegan"}},
+    "device": "2 CPU cores",
+    "versions": {"torch": "2.9.0", "gan_course": "0.1.0"},
+    "seeds": [0, 1],
+    "rounds": 6000,
+    "seconds": [61.2, 60.8],
+}
+
+
+def write(folder, **changes):
+    folder.mkdir(exist_ok=True)
+    (folder / "ring.json").write_text(json.dumps({**EXAMPLE, **changes}))
+    return folder
+
+
+def test_the_page_shows_the_files_as_they_are():
+    assert results.TABLE.read_text(encoding="utf-8") == results.table(), "run `make results`"
+
+
+def test_every_quantity_has_a_row_with_all_its_seeds(tmp_path):
+    head, rule, modes, share = results.table(write(tmp_path)).splitlines()
+    assert head.count("|") == rule.count("|") == modes.count("|") == share.count("|")
+    assert "| 8, 7 | 0, 1 | 6,000 | 61, 61 | 2 CPU cores; gan_course 0.1.0, torch 2.9.0 |" in modes
+    assert "1 {cite:p}`srivastava2017veegan`" in modes
+    assert "0.9312, 0.88" in share
+    assert "cite" not in share
+
+
+def test_the_sources_and_chapters_exist():
+    keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    for path in results.RESULTS.glob("*.json"):
+        result = results.read(path)
+        assert (ROOT / "notebooks" / f"{result['chapter']}.ipynb").exists(), path.name
+        for quantity in result["published"].values():
+            assert f"{{{quantity['source']}," in keys, path.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": [0]}, "2 values for 1 seeds"),
+        ({"remark": "fine"}, "unknown keys \\['remark'\\]"),
+        ({"published": {"colour": {"value": "1", "source": "x"}}}, "published but not measured: \\['colour'\\]"),
+    ],
+)
+def test_a_file_that_is_not_so_is_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        results.table(write(tmp_path, **changes))
+
+
+def test_no_files_no_table(tmp_path):
+    assert results.table(tmp_path) == results.EMPTY
