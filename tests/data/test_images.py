@@ -197,9 +197,16 @@ GOOD = {
     ],
 )
 def test_images_refuse_what_is_not_what_they_promise(change, message):
-    assert len(data.Images(**GOOD)) == 3
+    x = data.Images(**GOOD)
+    for field, value in change.items():  # past the check of shapes and types that the tests run with
+        object.__setattr__(x, field, value)
     with pytest.raises(ValueError, match=message):
-        data.Images(**{**GOOD, **change})
+        x.__post_init__()
+
+
+def test_images_are_checked_when_they_are_made():
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\], not in \[0, 2\]"):
+        data.Images(**{**GOOD, "images": torch.tensor([0.0, 1.0, 2.0])[:, None, None, None]})
 
 
 # --- Bad input -----------------------------------------------------------------------------------------------------

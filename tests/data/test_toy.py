@@ -239,8 +239,7 @@ def test_standard_deviation_is_checked(sampler, std):
     ("sampler", "settings", "message"),
     [
         (toy.ring, {"modes": 0}, "modes must be a whole number of at least 1, not 0"),
-        (toy.ring, {"modes": 2.0}, "modes must be a whole number"),
-        (toy.ring, {"radius": 0}, "radius must be a finite number above 0"),
+        (toy.ring, {"radius": 0.0}, "radius must be a finite number above 0"),
         (toy.ring, {"radius": float("nan")}, "radius must be a finite number above 0"),
         (toy.grid, {"side": 0}, "side must be a whole number of at least 1"),
         (toy.grid, {"spacing": -1.0}, "spacing must be a finite number above 0"),
@@ -269,3 +268,18 @@ def test_standard_deviation_is_checked(sampler, std):
 def test_settings_are_checked(sampler, settings, message):
     with pytest.raises(ValueError, match=message):
         unchecked(sampler)(10, **settings)
+
+
+@pytest.mark.parametrize(
+    ("centers", "settings", "message"),
+    [
+        (toy.ring_centers, {"modes": 2.0}, "modes must be a whole number of at least 1, not 2.0"),
+        (toy.ring_centers, {"modes": -3}, "modes must be a whole number of at least 1, not -3"),
+        (toy.ring_centers, {"radius": None}, "radius must be a finite number above 0, not None"),
+        (toy.grid_centers, {"side": "5"}, "side must be a whole number of at least 1, not '5'"),
+        (toy.grid_centers, {"spacing": 0}, "spacing must be a finite number above 0, not 0"),
+    ],
+)
+def test_settings_of_centers_are_checked(centers, settings, message):
+    with pytest.raises(ValueError, match=message):
+        unchecked(centers)(**settings)
