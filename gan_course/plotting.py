@@ -17,6 +17,8 @@ from torch import Tensor
 
 from gan_course.games import evaluating
 
+Numbers = Sequence | np.ndarray | Tensor
+
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 REAL, FAKE = "#0072B2", "#D55E00"
 GREEN, PURPLE, SKY, AMBER, INK = "#009E73", "#AA4499", "#56B4E9", "#E69F00", "#333333"
@@ -134,7 +136,7 @@ def plane(
     if arrows and len(fake):
         tails = fake[:arrows]
         heads = _numpy(pull(game, real, tails))
-        # One unit of the plane for the longest arrow at most; their proportions are kept.
+        # The longest arrow takes an eighth of the side; proportions are kept.
         scale = max(float(np.linalg.norm(heads, axis=1).max()), 1e-12) / (extent / 4)
         ax.quiver(*_numpy(tails).T, *heads.T, angles="xy", scale_units="xy", scale=scale, color=INK, width=0.004)
     ax.set(xlim=box[:2], ylim=box[2:], aspect="equal", xticks=[], yticks=[])
@@ -159,7 +161,7 @@ def pull(game, real: Float[Tensor, "n 2"], fake: Float[Tensor, "m 2"]) -> Float[
     r"""Where the generator's objective would move each sample: $-\partial\ell_G/\partial x_i$ at every generated $x_i$.
 
     $\ell_G(x_i)$ is the loss of one sample: the objective's loss is a mean over $m$ of them, so its gradient is
-    multiplied by $m$. Without a discriminator's layer that mixes samples, arrows do not depend on their neighbours.
+    multiplied by $m$. The discriminator is in evaluation mode, so that no batch normalisation mixes the samples.
     """
     device = _device(game)
     x = fake.detach().to(device).clone().requires_grad_()
@@ -213,7 +215,7 @@ def loss_curves(
     return _titled(ax, title)
 
 
-def smooth(values: Sequence[float] | np.ndarray, smoothing: float = 0.9) -> np.ndarray:
+def smooth(values: Numbers, smoothing: float = 0.9) -> np.ndarray:
     r"""Exponential smoothing without a bias towards the start.
 
     $\bar x_t=\frac{\sum_{s\le t}\beta^{t-s}x_s}{\sum_{s\le t}\beta^{t-s}}$ with $\beta$ = `smoothing` in [0, 1).
@@ -228,7 +230,7 @@ def smooth(values: Sequence[float] | np.ndarray, smoothing: float = 0.9) -> np.n
 
 
 def bars(
-    groups: Mapping[str, Sequence[float]],
+    groups: Mapping[str, Numbers],
     labels: Sequence[str] | None = None,
     reference: Mapping[str, float] | None = None,
     ax: Axes | None = None,
@@ -259,8 +261,8 @@ def bars(
 
 
 def lines(
-    x: Sequence[float] | Float[Tensor, " n"],
-    curves: Mapping[str, Sequence[float]],
+    x: Numbers,
+    curves: Mapping[str, Numbers],
     ax: Axes | None = None,
     title: str | None = None,
     xlabel: str = "x",
@@ -324,7 +326,7 @@ def _numpy(values) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _pixels(images: Float[Tensor, "n c h w"]) -> np.ndarray:
+def _pixels(images: Tensor) -> np.ndarray:
     if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
         raise ValueError(
             f"images must have the shape (n, c, h, w) with n > 0 and c = 1 or 3, not {tuple(images.shape)}; "

@@ -136,6 +136,6 @@ def _poster(recording: Recording, frames: list[Frame]) -> str:
         ax.set_title(f"round {frame.round:,}", fontsize=9, color=INK, loc="center")
     file, small = io.BytesIO(), io.BytesIO()
     figure.savefig(file, format="png")
-    # 64 colours are enough for a poster, and take a third of the bytes.
-    Image.open(file).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+    # A palette is enough for a poster and takes a third of the bytes.
+    Image.open(file).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
