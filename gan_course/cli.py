@@ -116,13 +116,14 @@ def train(
     print(f"{out}: {history.rounds} rounds in {history.seconds:.1f} s; {last}")
 
 
-def _show(game, x, path: Path, number: int = 64) -> None:
+def _show(game, x, path: Path, number: int | None = None) -> None:
     """Store a picture of a game's samples: a grid of images, or points among those they should be like."""
     from gan_course import checkpoint
 
     if x.ndim == 4:
         from torchvision.utils import make_grid, save_image
 
+        number = number or 64
         enlarged = max(1, 56 // x.shape[-1])  # small images are shown larger, each pixel as a square
         samples = game.sample(number).cpu().clamp(0, 1)
         samples = samples.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
@@ -136,7 +137,7 @@ def _show(game, x, path: Path, number: int = 64) -> None:
     from gan_course import plotting
 
     extent = 1.25 * float(x.abs().max())
-    ax = plotting.plane(game, x[:1000].to(game.device), max(number, 1000), extent=extent)
+    ax = plotting.plane(game, x[:1000].to(game.device), number or 1000, extent=extent)
     with checkpoint.replacing(path) as temporary:
         ax.figure.savefig(temporary, dpi=120)
     matplotlib.pyplot.close(ax.figure)
@@ -145,7 +146,7 @@ def _show(game, x, path: Path, number: int = 64) -> None:
 @app.command()
 def sample(
     run: Folder,
-    number: Annotated[int, typer.Option(help="How many samples.")] = 64,
+    number: Annotated[int | None, typer.Option(help="How many samples. Default: 64 images, or 1000 points.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .png file. Default: one in the run's folder.")] = None,
     seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
@@ -153,7 +154,7 @@ def sample(
     """Draw a picture of samples of a trained game."""
     from gan_course import runs, seed_everything
 
-    if number < 1:
+    if number is not None and number < 1:
         raise runs.RunError(f"--number {number} was given; it must be at least 1")
     if out is not None:
         if out.suffix.lower() != ".png":

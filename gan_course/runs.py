@@ -175,7 +175,7 @@ class Run:
                 raise KeyError("made_by")
             known = {field.name for field in fields(Configuration)}
             unknown = set(stored) - known
-        except (OSError, ValueError, KeyError, AttributeError, IndexError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
             raise RunError(f"{self.folder} is no run of gan-course: it has no configuration.json of ours") from None
         if unknown:
             raise RunError(f"{self.configuration_file} holds {', '.join(sorted(unknown))}, which this version lacks")
