@@ -40,12 +40,12 @@ $(BIN)/python:
 
 $(VENV)/.book: pyproject.toml $(BIN)/python
 	@echo "Installing the course with what the book needs (PyTorch is large: a few minutes)"
-	@$(BIN)/python -m pip install --quiet --editable '.[book]'
+	@$(BIN)/python -m pip install --quiet --no-compile --editable '.[book]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.book
 	@echo "Installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --editable '.[book,test]'
+	@$(BIN)/python -m pip install --quiet --no-compile --editable '.[book,test]'
 	@touch $@
 
 # --- the book ----------------------------------------------------------------------------------------------------

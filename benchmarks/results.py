@@ -35,7 +35,9 @@ def read(path: Path) -> dict:
     seeds = len(result["seeds"])
     for name, values in {**result["measured"], "seconds": result["seconds"]}.items():
         if len(values) != seeds:
-            raise ValueError(f"{path.name}: {name!r} has {len(values)} values for {seeds} seeds; report every seed once")
+            raise ValueError(
+                f"{path.name}: {name!r} has {len(values)} values for {seeds} seeds; report every seed once"
+            )
     if strangers := sorted(set(result["published"]) - set(result["measured"])):
         raise ValueError(f"{path.name}: published but not measured: {strangers}")
     return result
@@ -63,7 +65,16 @@ def table(folder: Path = RESULTS) -> str:
     results = [read(path) for path in sorted(folder.glob("*.json"))]
     if not results:
         return EMPTY
-    head = ["experiment", "quantity", "published", "measured, each seed", "seeds", "rounds", "seconds", "device, versions"]
+    head = [
+        "experiment",
+        "quantity",
+        "published",
+        "measured, each seed",
+        "seeds",
+        "rounds",
+        "seconds",
+        "device, versions",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += [row(result, quantity) for result in results for quantity in result["measured"]]
     return "\n".join(lines) + "\n"

@@ -29,7 +29,9 @@ def repeated(root: Path) -> dict[str, str]:
     repository = re.search(r"^repository:\n  url: (\S+)$", config, re.MULTILINE)
     site = re.search(r"^  baseurl: (\S+)$", config, re.MULTILINE)
     if not (repository and site):
-        raise ValueError("_config.yml has lost repository.url or html.baseurl: put them back as pyproject.toml has them")
+        raise ValueError(
+            "_config.yml has lost repository.url or html.baseurl: put them back as pyproject.toml has them"
+        )
     return {"Repository": repository[1], "Documentation": site[1]}
 
 

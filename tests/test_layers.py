@@ -1,4 +1,4 @@
-"""The layers of the package: an arrow never runs upwards. The contract stands in pyproject.toml, `[tool.importlinter]`."""
+"""The layers of the package: an arrow never runs upwards. pyproject.toml has the contract, `[tool.importlinter]`."""
 
 import os
 import shutil
@@ -44,7 +44,11 @@ def test_no_arrow_runs_upwards():
 )
 def test_a_planted_arrow_is_found(copy, lower, upper):
     def file(name):
-        return next(path for path in (copy / "gan_course" / name / "__init__.py", copy / "gan_course" / f"{name}.py") if path.exists())
+        return next(
+            path
+            for path in (copy / "gan_course" / name / "__init__.py", copy / "gan_course" / f"{name}.py")
+            if path.exists()
+        )
 
     assert file(upper).exists()
     with file(lower).open("a") as text:

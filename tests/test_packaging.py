@@ -1,15 +1,18 @@
 """What is installed: the wheel holds every file of the package and needs nothing beside it."""
 
+import ast
 import os
 import subprocess
 import sys
 import tomllib
 import zipfile
 from email.parser import Parser
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -85,3 +88,25 @@ def test_only_lower_bounds_except_for_jupyter_book():
         elif requirement.name != PROJECT["name"]:
             assert ">=" in bounds, f"{requirement}: give a lower bound"
             assert bounds <= {">=", "!="}, f"{requirement}: no upper bound"  # != names one broken release
+
+
+def imported(path: Path) -> set[str]:
+    """The first names of what a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"gan_course"}
+
+
+def test_what_the_package_imports_is_declared():
+    declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    book = {canonicalize_name(Requirement(line).name) for line in EXTRAS["book"]}
+    owners = packages_distributions()
+    for path in (ROOT / "gan_course").rglob("*.py"):
+        allowed = declared | book if path.name == "execution.py" else declared  # running chapters needs Jupyter
+        for name in imported(path):
+            distributions = {canonicalize_name(owner) for owner in owners[name]}
+            assert distributions & allowed, f"{path.relative_to(ROOT)} imports {name}, which pyproject.toml does not list"

@@ -23,7 +23,9 @@ def source() -> Path:
     """Return where the wheel has the file."""
     spec = find_spec(WHEEL)
     if spec is None:
-        raise ExtensionError(f"{WHEEL} is not installed; install this repository's extra `book`: pip install -e '.[book]'")
+        raise ExtensionError(
+            f"{WHEEL} is not installed; install this repository's extra `book`: pip install -e '.[book]'"
+        )
     return Path(spec.origin).parent / "static" / "mathjax" / FILE
 
 

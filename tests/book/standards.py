@@ -47,12 +47,17 @@ def lines(source: str) -> int:
 def bundles(cell: dict) -> Iterator[dict]:
     """The data of a cell's outputs, by kind."""
     for output in cell.get("outputs", []):
-        yield {kind: "".join(value) if isinstance(value, list) else value for kind, value in output.get("data", {}).items()}
+        yield {
+            kind: "".join(value) if isinstance(value, list) else value for kind, value in output.get("data", {}).items()
+        }
 
 
 def html_pictures(content: str) -> list[str]:
     """The opening tags of what HTML shows as a picture: an image, a drawing, or a figure of ours around them."""
-    figures = re.findall(r"<(?:figure|div|section)\b[^>]*\b(?:role=[\"'](?:img|figure|group)[\"']|class=[\"'][^\"']*gan-course)[^>]*>", content)
+    figures = re.findall(
+        r"<(?:figure|div|section)\b[^>]*\b(?:role=[\"'](?:img|figure|group)[\"']|class=[\"'][^\"']*gan-course)[^>]*>",
+        content,
+    )
     return figures or re.findall(r"<(?:img|svg|canvas|video)\b[^>]*>", content)
 
 
@@ -61,10 +66,8 @@ def pictures(notebook: dict) -> int:
     count = len(re.findall(r"!\[[^\]]*\]\((?!" + re.escape(BADGE) + ")", prose(notebook)))
     for cell in code(notebook):
         for bundle in bundles(cell):
-            if any(kind.startswith("image/") for kind in bundle):
-                count += 1
-            elif html_pictures(bundle.get("text/html", "")):
-                count += 1
+            image = any(kind.startswith("image/") for kind in bundle)
+            count += image or bool(html_pictures(bundle.get("text/html", "")))
     return count
 
 
@@ -75,7 +78,9 @@ def undescribed(notebook: dict) -> Iterator[str]:
             continue
         for bundle in bundles(cell):
             content = bundle.get("text/html", "")
-            if html_pictures(content) and not re.search(r"\b(?:alt|aria-label|aria-labelledby)=[\"'][^\"']*\w", content):
+            if html_pictures(content) and not re.search(
+                r"\b(?:alt|aria-label|aria-labelledby)=[\"'][^\"']*\w", content
+            ):
                 yield f"cell {number} shows a picture in HTML without alt or aria-label"
 
 
@@ -123,7 +128,11 @@ def header(notebook: dict, path: Path, repository: str) -> Iterator[str]:
         yield f"no link to {link} in the header"
     if re.search(r"!\[[^\]]*\]\(https?:", prose(notebook)):
         yield f"a picture of another site; the badge is {BADGE}"
-    for what, pattern in {"minutes": r"\bminutes?\b", "hardware": r"\b(CPU|processor|cores?)\b", "what you need first": r"\bneed\b"}.items():
+    for what, pattern in {
+        "minutes": r"\bminutes?\b",
+        "hardware": r"\b(CPU|processor|cores?)\b",
+        "what you need first": r"\bneed\b",
+    }.items():
         if not re.search(pattern, head, flags=re.IGNORECASE):
             yield f"the header does not say: {what}"
     source = text(code(notebook)[0])
@@ -162,7 +171,9 @@ def content(notebook: dict) -> Iterator[str]:
 
 def exercises(markdown: str) -> Iterator[str]:
     """Exercises with hidden solutions."""
-    asked = re.findall(r"^:{3,}\{exercise(?:-start)?\}[^\n]*\n(?::[^\n]*\n)*?:label: *(\S+)", markdown, flags=re.MULTILINE)
+    asked = re.findall(
+        r"^:{3,}\{exercise(?:-start)?\}[^\n]*\n(?::[^\n]*\n)*?:label: *(\S+)", markdown, flags=re.MULTILINE
+    )
     solved = dict(re.findall(r"^:{3,}\{solution-start\} *(\S+) *\n((?::[^\n]*\n)*)", markdown, flags=re.MULTILINE))
     if not asked:
         yield "no exercise"
@@ -174,7 +185,9 @@ def exercises(markdown: str) -> Iterator[str]:
     for stranger in sorted(set(solved) - set(asked)):
         yield f"a solution of {stranger}, which is no exercise"
     for kind in ("exercise", "solution"):
-        opened, closed = (len(re.findall(rf"^:{{3,}}\{{{kind}-{end}\}}", markdown, flags=re.MULTILINE)) for end in ("start", "end"))
+        opened, closed = (
+            len(re.findall(rf"^:{{3,}}\{{{kind}-{end}\}}", markdown, flags=re.MULTILINE)) for end in ("start", "end")
+        )
         if opened != closed:
             yield f"{opened} {kind}-start, {closed} {kind}-end"
 

@@ -43,10 +43,13 @@ def picture() -> dict:
 @pytest.fixture
 def chapter() -> dict:
     """A chapter with nothing to object to, as far as `standards` itself looks."""
-    install = f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install git+{REPOSITORY}"
+    install = (
+        f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install git+{REPOSITORY}"
+    )
     badge = f"[![Open]({standards.BADGE})](https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/notebooks/a.ipynb)"
     body = "\n".join(["seed_everything(0)", "assert_close(a, b)", "claim('x', y)", *["a = 1"] * 7])
-    solved = ":::{exercise-start}\n:label: one\n:::\nWhy?\n:::{exercise-end}\n:::\n\n:::{solution-start} one\n:class: dropdown\n:::\n"
+    asked = ":::{exercise-start}\n:label: one\n:::\nWhy?\n:::{exercise-end}\n:::\n\n"
+    solved = asked + ":::{solution-start} one\n:class: dropdown\n:::\n"
     return {
         "metadata": {"gan_course": {"device": "CPU, 2 threads", "seconds": 200}},
         "cells": [
@@ -110,7 +113,12 @@ def test_a_fault_is_seen(chapter, cell, before, after, objection):
 def test_missing_cells_are_seen(chapter):
     shorter = {**chapter, "cells": [cell for cell in chapter["cells"] if "seed_everything" not in cell["source"]]}
     found = "\n".join(objections(shorter))
-    for objection in ("lines of code", "assert_close is never called", "claim is never called", "cells whose text is compared"):
+    for objection in (
+        "lines of code",
+        "assert_close is never called",
+        "claim is never called",
+        "cells whose text is compared",
+    ):
         assert objection in found
 
 
@@ -133,5 +141,6 @@ def test_a_slow_run_is_seen(chapter):
 
 
 def test_words_are_those_a_reader_reads():
-    text = "One two $x + y$ [three](https://a.b/c) {cite:p}`key`\n\n$$\na b c\n$$\n\n:::{prf:proof}\n:label: p\nfour\n:::\n"
+    text = "One two $x + y$ [three](https://a.b/c) {cite:p}`key`\n\n$$\na b c\n$$\n\n"
+    text += ":::{prf:proof}\n:label: p\nfour\n:::\n"
     assert standards.words(text) == 4

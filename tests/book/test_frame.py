@@ -1,5 +1,6 @@
 """The frame around the course: one address, one list of dependencies, commands that exist."""
 
+import json
 import os
 import re
 import shutil
@@ -62,7 +63,9 @@ def test_every_copy_of_the_address_is_that_of_pyproject(checkout):
         assert f"{REPOSITORY}/actions/workflows/{badge}.yml/badge.svg" in read("README.md")
 
 
-@pytest.mark.parametrize("pattern", [r"colab\.research\.google\.com/github/", r"raw\.githubusercontent\.com/", r"git\+https://github\.com/"])
+@pytest.mark.parametrize(
+    "pattern", [r"colab\.research\.google\.com/github/", r"raw\.githubusercontent\.com/", r"git\+https://github\.com/"]
+)
 def test_colab_raw_and_installation_links_lead_to_this_repository(pattern):
     found = {}
     for path in tracked(ROOT):
@@ -75,7 +78,11 @@ def test_colab_raw_and_installation_links_lead_to_this_repository(pattern):
 
 def test_a_new_address_reaches_every_copy(checkout):
     pyproject = checkout / "pyproject.toml"
-    text = pyproject.read_text().replace(REPOSITORY, "https://github.com/somewhere/else").replace(SITE, "https://book.example.org")
+    text = (
+        pyproject.read_text()
+        .replace(REPOSITORY, "https://github.com/somewhere/else")
+        .replace(SITE, "https://book.example.org")
+    )
     pyproject.write_text(text)
     done = run_address(checkout)
     assert done.returncode == 0, done.stderr
@@ -84,7 +91,10 @@ def test_a_new_address_reaches_every_copy(checkout):
         content = path.read_bytes()
         assert OWNER_AND_NAME.encode() not in content, path
         assert SITE.encode() not in content, path
-    assert "https://colab.research.google.com/github/somewhere/else/blob/main/notebooks" in (checkout / "README.md").read_text()
+    assert (
+        "https://colab.research.google.com/github/somewhere/else/blob/main/notebooks"
+        in (checkout / "README.md").read_text()
+    )
     assert run_address(checkout).stdout == ""
 
 
@@ -190,8 +200,16 @@ def without_make() -> dict[str, str]:
 
 def test_the_settings_of_the_machine_are_left_alone():
     """Proxies, certificates and package sources are the user's: no command of ours sets or overrides them."""
-    for name in ("Makefile", ".ci/run", ".github/workflows/tests.yml", ".github/workflows/pages.yml", "environment.yml"):
-        found = re.findall(r"PIP_\w+|SSL_\w+|\w*CA_BUNDLE|--(?:extra-)?index-url|--trusted-host|--isolated|--cert\b", read(name))
+    for name in (
+        "Makefile",
+        ".ci/run",
+        ".github/workflows/tests.yml",
+        ".github/workflows/pages.yml",
+        "environment.yml",
+    ):
+        found = re.findall(
+            r"PIP_\w+|SSL_\w+|\w*CA_BUNDLE|--(?:extra-)?index-url|--trusted-host|--isolated|--cert\b", read(name)
+        )
         assert not found, f"{name}: {found}"
 
 
@@ -212,8 +230,9 @@ def test_ruff_checks_the_notebooks_too(tmp_path):
     chapter = tmp_path / "notebooks" / "99_planted.ipynb"
     chapter.parent.mkdir()
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    cell = '{"cell_type": "code", "execution_count": null, "metadata": {}, "outputs": [], "id": "a", "source": ["import os"]}'
-    chapter.write_text('{"cells": [%s], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}' % cell)  # noqa: UP031
+    cell = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": []}
+    cell["source"] = "import os"
+    chapter.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     ruff = [str(Path(sys.executable).parent / "ruff"), "check", "--no-cache", "."]
     done = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1

@@ -28,7 +28,18 @@ def run(notebook: dict, folder: Path) -> subprocess.CompletedProcess:
     path = folder / "excerpt.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
     sanitise = ["--nbval-sanitize-with", str(ROOT / "tests" / "book" / "sanitise.cfg")]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OPTIONS, *sanitise, f"--rootdir={folder}", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *OPTIONS,
+        *sanitise,
+        f"--rootdir={folder}",
+        str(path),
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
