@@ -94,7 +94,8 @@ def memorisation(
     With $d(x, R) = \min_{r\in R}\|x - r\|$, random subsets $T$ of the training set $R$ and $S$ of the test set, of
     **equal size**, and samples $x_i$:
 
-    * the medians of $d(x_i, T)$, of $d(x_i, S)$ and, as a yardstick, of $d(s, T)$ over $s \in S$;
+    * the medians of $d(x_i, T)$, of $d(x_i, S)$ and, as a yardstick, of $d(s, T)$ over $s \in S$ (as many $s$ as there
+      are samples, at least 1,000);
     * `closer`, the share with $d(x_i, T) < d(x_i, S)$, ties counted as one half;
     * `copies`, the share with $d(x_i, R) < q$, where $q$ is the 1 % quantile of $d(s, R)$ over $s \in S$.
 
@@ -103,6 +104,10 @@ def memorisation(
     ratio of the medians is near 1 and `closer` near ½. Its spread is larger than that of $n$ coin tosses, because all
     samples share one $T$ and one $S$: look at other seeds. These two miss a copy whose original is not in $T$, so that
     with $T$ a sixth of the training set a model of nothing but copies has `closer` near 0.58; `copies` sees them all.
+
+    The mark is ½ where training and test set are draws of one law. MNIST's are not quite, as no writer is in both:
+    half of its test set, against the training set and the other half, has `closer` 0.44 to 0.47; 2,000 training images
+    that were held out, against the others and the test set, have 0.51 to 0.54, and those are the mark for a model.
 
     `copies` above 0.01 can also come from samples that are too plain (blurred, or of few classes) and lie near
     everything: then `to_test` is below `test_to_train` too. Samples of a collapsed sampler share one neighbour, so that
@@ -120,7 +125,9 @@ def memorisation(
     order = torch.randperm(len(t), generator=generator).to(t.device)
     t, rest = t[order[:size]], t[order[size:]]
     s = s[torch.randperm(len(s), generator=generator)[:size].to(s.device)]
-    to_train, to_test, yardstick = _nearest(x, t), _nearest(x, s), _nearest(s, t)
+    to_train, to_test = _nearest(x, t), _nearest(x, s)
+    s = s[: max(len(x), 1000)]  # enough for the median and the 1 % quantile; a random part, as s was shuffled
+    yardstick = _nearest(s, t)
     near, usual = to_train, yardstick
     if len(rest):  # to the whole training set
         near, usual = torch.minimum(near, _nearest(x, rest)), torch.minimum(usual, _nearest(s, rest))

@@ -282,7 +282,8 @@ export function mount(element, data, source = null) {
   function advance(now) {
     request = 0;
     if (!playing) return;
-    const seconds = Math.min((now - before) / 1000, 0.1);
+    // A browser may stamp its frame before the click that asked for it; and after a pause of the page no leap is made.
+    const seconds = Math.min(Math.max((now - before) / 1000, 0), 0.1);
     before = now;
     const last = frames.length - 1;
     position = Math.min(position + seconds * FRAMES_PER_SECOND * Number(find(".speed").value), last);
