@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import standards
 
+import gan_course
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
@@ -44,7 +46,7 @@ def picture() -> dict:
 def chapter() -> dict:
     """A chapter with nothing to object to, as far as `standards` itself looks."""
     install = (
-        f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install git+{REPOSITORY}"
+        f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install git+{REPOSITORY}@v{gan_course.__version__}"
     )
     badge = f"[![Open]({standards.BADGE})](https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/notebooks/a.ipynb)"
     body = "\n".join(["seed_everything(0)", "assert_close(a, b)", "claim('x', y)", *["a = 1"] * 7])
