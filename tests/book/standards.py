@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import gan_course
 from gan_course import provenance
 
 WORDS, CODE_LINES, WORDS_PER_PICTURE = (2_000, 4_000), (150, 400), (150, 350)
@@ -130,14 +131,15 @@ def header(notebook: dict, path: Path, repository: str) -> Iterator[str]:
         yield f"a picture of another site; the badge is {BADGE}"
     for what, pattern in {
         "minutes": r"\bminutes?\b",
-        "hardware": r"\b(CPU|processor|cores?)\b",
+        "hardware": r"\b(CPUs?|processors?|cores?)\b",
         "what you need first": r"\bneed\b",
     }.items():
         if not re.search(pattern, head, flags=re.IGNORECASE):
             yield f"the header does not say: {what}"
     source = text(code(notebook)[0])
-    if "find_spec" not in source or f"git+https://github.com/{repository}" not in source:
-        yield "the first code cell does not install the package where it is missing (find_spec, %pip install git+…)"
+    release = f"git+https://github.com/{repository}@v{gan_course.__version__}"
+    if "find_spec" not in source or release not in source:
+        yield f"the first code cell does not install the package where it is missing: find_spec, %pip install {release}"
 
 
 def size(notebook: dict) -> Iterator[str]:

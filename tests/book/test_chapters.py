@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import standards
 
+import gan_course
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
@@ -43,9 +45,8 @@ def picture() -> dict:
 @pytest.fixture
 def chapter() -> dict:
     """A chapter with nothing to object to, as far as `standards` itself looks."""
-    install = (
-        f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install git+{REPOSITORY}"
-    )
+    release = f"git+{REPOSITORY}@v{gan_course.__version__}"
+    install = f"import importlib.util\nif importlib.util.find_spec('gan_course') is None:\n    %pip install {release}"
     badge = f"[![Open]({standards.BADGE})](https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/notebooks/a.ipynb)"
     body = "\n".join(["seed_everything(0)", "assert_close(a, b)", "claim('x', y)", *["a = 1"] * 7])
     asked = ":::{exercise-start}\n:label: one\n:::\nWhy?\n:::{exercise-end}\n:::\n\n"
