@@ -129,7 +129,8 @@ def _kernel_manager(interpreter: str):
 
 def _environment(budget: str) -> dict[str, str]:
     """Return the kernel's environment: ours, the budget, and this very package to be imported."""
-    environment = {**os.environ, "GAN_COURSE_BUDGET": budget}
+    # No progress bars: a stored one is a line that says nothing.
+    environment = {**os.environ, "GAN_COURSE_BUDGET": budget, "TQDM_DISABLE": "1"}
     home = str(Path(gan_course.__file__).parents[1])
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # not installed, but run from source
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
