@@ -150,7 +150,7 @@ def test_the_folder_comes_from_the_environment_unless_it_is_given(archives, cach
 
 def test_the_notice_points_at_the_line_that_loads(archives, cache):
     with pytest.warns(data.DataNotice) as caught:
-        data.load("usps", "test", root=archives)
+        inspect.unwrap(data.load)("usps", "test", root=archives)
     assert caught[0].filename == __file__
 
 

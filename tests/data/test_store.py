@@ -335,6 +335,9 @@ class Server(http.server.ThreadingHTTPServer):
     files: dict[str, bytes]
     requests: list[str]
 
+    def handle_error(self, *_):
+        """Say nothing: torchvision opens an address to follow redirects, and hangs up before the file has gone out."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/"
