@@ -37,7 +37,7 @@ def pytest_configure(config) -> None:
     from jaxtyping import install_import_hook
 
     torch.set_num_threads(1)
-    config.course_hook = install_import_hook("gan_course", "beartype.beartype")
+    config.course_hook = install_import_hook("gan_course", "type_checks.check")
 
 
 def pytest_unconfigure(config) -> None:

@@ -1,6 +1,7 @@
 """The loop: who learns, in which order, with which random numbers; and that it can be stopped and gone on with."""
 
 import functools
+import inspect
 import math
 import os
 import signal
@@ -183,6 +184,18 @@ def test_interrupted_and_continued_equals_uninterrupted(objective, stop, through
     assert history.frame.equals(second.frame)
 
 
+def test_a_pause_is_no_break_and_schedules_reckon_with_all_rounds():
+    through, paused = (gan(rate=games.linear_decay) for _ in range(2))
+    fit(through, X, rounds=9)
+    history = fit(paused, X, rounds=9, until=4)
+    assert history.rounds == 4
+    assert not history.interrupted
+    fit(paused, X, rounds=9, history=history)
+    assert same(weights(through), weights(paused))
+    with pytest.raises(ValueError, match="until=10 was given"):
+        fit(gan(), X, rounds=9, until=10)
+
+
 def test_second_interrupt_raises():
     def twice(game, history):
         if history.rounds == 2:
@@ -297,7 +310,7 @@ def test_bad_arguments(settings, message):
     game = gan()
     before = weights(game)
     with pytest.raises(ValueError, match=message):
-        fit(game, X, **settings)
+        inspect.unwrap(fit)(game, X, **settings)  # past the tests' check of types
     assert same(before, weights(game))
 
 
