@@ -132,6 +132,19 @@ def test_the_version_stands_in_one_place():
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "gan_course/__init__.py"
 
 
+# Sources
+
+
+def test_the_sources_that_the_package_names_are_in_the_bibliography():
+    keys = set(re.findall(r"^@\w+\{([^,]+),", read("book/references.bib"), re.MULTILINE))
+    named = {}
+    for path in (ROOT / "gan_course").rglob("*.py"):
+        for key in re.findall(r"\b[a-z]{2,}(?:19|20)\d\d[a-z]{3,}\b", path.read_text(encoding="utf-8")):
+            named.setdefault(key, set()).add(path.name)
+    assert len(named) > 5, "hardly a source is named in the package's docstrings"
+    assert not {key: files for key, files in named.items() if key not in keys}
+
+
 # Commands
 
 
