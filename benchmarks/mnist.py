@@ -45,7 +45,8 @@ def judge(samples: torch.Tensor, train: torch.Tensor, test: torch.Tensor) -> dic
         "class histogram, total variation from uniform": float(
             metrics.total_variation(metrics.class_histogram(samples), uniform)
         ),
-        "nearest neighbours: distance to train / to test": copies.ratio,
+        "nearest neighbours, distance to train / to test": copies.ratio,
+        "nearest neighbours, as near to train as copies, %": 100 * copies.copies,
     }
 
 
