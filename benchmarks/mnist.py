@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import gan_course
-from gan_course import data, fit, games, metrics, networks, plotting, seed_everything, training
+from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
 from gan_course.checkpoint import replacing
 
 LATENT, N = 64, 10_000
@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> dict:
         for name, value in judge(samples, train.images, test.images).items():
             measured.setdefault(f"GAN: {name}", []).append(value)
             print(f"  {name}: {value:.4g}", flush=True)
-        if arguments.picture:
-            plotting.image_grid(samples[:80], columns=16).figure.savefig(arguments.picture, dpi=100)
+        if arguments.checkpoint and seed == arguments.seeds[0]:
+            checkpoint.save(arguments.checkpoint, game, history, {"width": arguments.width, "rate": arguments.rate})
         if arguments.vae_rounds:
             seed_everything(seed)
             model = vae(arguments.width)
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--vae-rounds", type=int, default=3000)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="where to keep the first seed's game")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     result = run(arguments)
