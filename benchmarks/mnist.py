@@ -12,25 +12,45 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import gan_course
 from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
 from gan_course.checkpoint import replacing
 
-LATENT, N = 64, 10_000
+LATENT, WIDE, N = 64, 512, 10_000
 
 
 def gan(width: int, rate: float) -> games.GAN:
-    """The convolutional pair of chapter 02 with an averaged generator and a learning rate that falls to zero."""
-    generator, discriminator = networks.dcgan(28, width=width, latent_size=LATENT)
-    generator, discriminator = (n.to(memory_format=torch.channels_last) for n in (generator, discriminator))
+    """Convolutions for strokes, and in both players a wide layer for the whole digit, batch-normalised like the rest.
+
+    Without that layer the same time bought a distance twice as large and hardly any ones; without its normalisation the
+    game collapsed at this learning rate.
+    """
+    generator = nn.Sequential(
+        nn.Linear(LATENT, WIDE, bias=False),
+        nn.BatchNorm1d(WIDE),
+        nn.ReLU(),
+        networks.decoder(28, 1, WIDE, width, final=nn.Sigmoid()),
+    )
+    discriminator = nn.Sequential(
+        networks.encoder(28, 1, WIDE, width),
+        nn.BatchNorm1d(WIDE),
+        nn.LeakyReLU(0.2),
+        networks.mlp(WIDE, []),
+    )
     return games.GAN(
-        generator, discriminator, latent_size=LATENT, optimizer=games.adam(rate), rate=games.linear_decay, average=0.995
+        generator,
+        discriminator,
+        latent_size=LATENT,
+        optimizer=games.adam(rate, betas=(0.5, 0.99)),
+        rate=games.linear_decay,
+        average=0.99,
     )
 
 
 def vae(width: int) -> games.VAE:
-    """The auto-encoder of chapter 01, for 28×28: the GAN's two networks with other ends."""
+    """The auto-encoder of chapter 01 for 28×28, convolutional like the GAN."""
     encoder, decoder = networks.encoder(28, 1, 2 * 16, width), networks.decoder(28, 1, 16, width)
     return games.VAE(encoder, decoder, latent_size=16, rate=games.linear_decay)
 
@@ -104,11 +124,11 @@ def main() -> None:
     """Parse, run, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rounds", type=int, default=4500)
+    parser.add_argument("--rounds", type=int, default=2500)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--vae-rounds", type=int, default=3000)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--vae-rounds", type=int, default=2000)
     parser.add_argument("--checkpoint", type=Path, help="where to keep the first seed's game")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
