@@ -124,11 +124,11 @@ def main() -> None:
     """Parse, run, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rounds", type=int, default=2500)
+    parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--vae-rounds", type=int, default=2000)
+    parser.add_argument("--vae-rounds", type=int, default=1500)
     parser.add_argument("--checkpoint", type=Path, help="where to keep the first seed's game")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
