@@ -44,7 +44,7 @@ def budget(cpu: int = 3_000, gpu: int = 30_000) -> int:
     return min(rounds, SMOKE_ROUNDS) if smoke else rounds
 
 
-def claim(text: str, condition: bool, measured: object = None) -> None:
+def claim(text: str, condition: object, measured: object = None) -> None:
     """Print what is claimed, whether it held and, if given, what was `measured`.
 
     `condition`: a truth value: a bool, NumPy's bool, or a tensor with a single truth value. A full run stops here with

@@ -42,9 +42,9 @@ def test_unknown_budget_mode_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{"cpu": 0}, {"gpu": -1}, {"cpu": 2.5}, {"cpu": True}, {"gpu": "many"}])
-def test_budget_refuses_what_is_no_number_of_rounds(settings):
+def test_budget_refuses_what_is_no_number_of_rounds(settings, unchecked):
     with pytest.raises(ValueError, match="at least 1"):
-        budget(**settings)
+        unchecked(budget)(**settings)
 
 
 @pytest.mark.parametrize("truth", [True, np.bool_(True), torch.tensor(True), torch.tensor([1.0]) > 0, np.array(True)])
@@ -88,6 +88,6 @@ def test_seed_everything_repeats_all_random_numbers():
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, None])
-def test_seed_everything_refuses_what_is_no_seed(seed):
+def test_seed_everything_refuses_what_is_no_seed(seed, unchecked):
     with pytest.raises(ValueError, match="integer from 0"):
-        seed_everything(seed)
+        unchecked(seed_everything)(seed)
