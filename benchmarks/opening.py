@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     plotting.style()
-    figure = plt.figure(figsize=(12, 5.2), layout="constrained")
+    figure = plt.figure(figsize=(12, 5.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2))
     axes = top.subplots(1, len(MOMENTS))
     seed_everything(0)
@@ -36,6 +36,8 @@ def main() -> None:
         torch.manual_seed(0)
         plotting.plane(game, points[:500], fake=500, ax=ax, title=f"round {moment:,}")
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        if moment != MOMENTS[-1]:
+            ax.images[0].colorbar.remove()
         if ax.get_legend():
             ax.get_legend().remove()
 
