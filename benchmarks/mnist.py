@@ -18,7 +18,7 @@ import gan_course
 from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
 from gan_course.checkpoint import replacing
 
-LATENT, WIDE, N = 64, 512, 10_000
+LATENT, CODE, WIDE, N = 64, 16, 512, 10_000
 
 
 def gan(width: int, rate: float) -> games.GAN:
@@ -27,18 +27,7 @@ def gan(width: int, rate: float) -> games.GAN:
     Without that layer the same time bought a distance twice as large and hardly any ones; without its normalisation the
     game collapsed at this learning rate.
     """
-    generator = nn.Sequential(
-        nn.Linear(LATENT, WIDE, bias=False),
-        nn.BatchNorm1d(WIDE),
-        nn.ReLU(),
-        networks.decoder(28, 1, WIDE, width, final=nn.Sigmoid()),
-    )
-    discriminator = nn.Sequential(
-        networks.encoder(28, 1, WIDE, width),
-        nn.BatchNorm1d(WIDE),
-        nn.LeakyReLU(0.2),
-        networks.mlp(WIDE, []),
-    )
+    generator, discriminator = painter(LATENT, width, nn.Sigmoid()), reader(None, width)
     return games.GAN(
         generator,
         discriminator,
@@ -50,9 +39,20 @@ def gan(width: int, rate: float) -> games.GAN:
 
 
 def vae(width: int) -> games.VAE:
-    """The auto-encoder of chapter 01 for 28×28, convolutional like the GAN."""
-    encoder, decoder = networks.encoder(28, 1, 2 * 16, width), networks.decoder(28, 1, 16, width)
-    return games.VAE(encoder, decoder, latent_size=16, rate=games.linear_decay)
+    """The model of chapter 01 with the same networks as the GAN: what differs is the objective alone."""
+    return games.VAE(reader(2 * CODE, width), painter(CODE, width), latent_size=CODE, rate=games.linear_decay)
+
+
+def painter(latent: int, width: int, final: nn.Module | None = None) -> nn.Module:
+    """From a latent vector through the wide layer to an image."""
+    wide = nn.Sequential(nn.Linear(latent, WIDE, bias=False), nn.BatchNorm1d(WIDE), nn.ReLU())
+    return nn.Sequential(wide, networks.decoder(28, 1, WIDE, width, final=final))
+
+
+def reader(outputs: int | None, width: int) -> nn.Module:
+    """From an image through the wide layer to `outputs` numbers, or to one score."""
+    wide = nn.Sequential(nn.BatchNorm1d(WIDE), nn.LeakyReLU(0.2))
+    return nn.Sequential(networks.encoder(28, 1, WIDE, width), wide, networks.mlp(WIDE, [], outputs))
 
 
 def judge(samples: torch.Tensor, train: torch.Tensor, test: torch.Tensor) -> dict[str, float]:
