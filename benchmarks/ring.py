@@ -13,27 +13,13 @@ import time
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 import gan_course
 from gan_course import data, fit, games, metrics, networks, seed_everything
 from gan_course.checkpoint import replacing
 
 SAMPLES, STD = 10_000, 0.05
-
-
-class Moved(nn.Module):
-    r"""A generator $G(z) = z + f(z)$: the first samples are the noise itself, with no mode out of sight."""
-
-    def __init__(self, network: nn.Module):
-        """`network`: the $f$, from points to moves."""
-        super().__init__()
-        self.network = network
-
-    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The moved points."""
-        return z + self.network(z)
 
 
 VARIANTS = {
@@ -46,7 +32,7 @@ VARIANTS = {
 def gan(variant: str = "recipe") -> games.GAN:
     """The pair of chapter 02, or a variant: the discriminator learns four times as fast, both rates fall to zero."""
     network = networks.mlp(2, [128, 128, 128], 2)
-    generator = network if variant == "clump" else Moved(network)
+    generator = network if variant == "clump" else networks.Residual(network)
     features = networks.Fourier(3) if variant == "fourier" else nn.Identity()
     inputs = features(torch.zeros(1, 2)).shape[1]
     judge = networks.mlp(inputs, [128, 128, 128], activation=lambda: nn.LeakyReLU(0.2))

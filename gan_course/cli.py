@@ -67,7 +67,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, batches and noise. Default: 0.")] = None,
     latent_size: Annotated[int | None, typer.Option(help="Coordinates of a latent vector.")] = None,
     width: Annotated[int | None, typer.Option(help="Width of the networks: units, or channels at the image.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, for the generator.")] = None,
     discriminator_steps: Annotated[int | None, typer.Option(help="Per step of the generator.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … Default: a GPU if there is one.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Rounds between pictures of samples. Default: 500.")] = None,

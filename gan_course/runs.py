@@ -105,9 +105,10 @@ def load_data(name: str, split: str = "train", seed: int = 0) -> Tensor:
 def build(asked: Configuration, x: Tensor) -> games.Game:
     """The game that a configuration names, with networks that fit the data; weights are drawn from its seed.
 
-    Points: perceptrons of two hidden layers, the discriminator's behind Fourier features. Images: convolutional
-    networks after Radford et al. (2016), without the discriminator's batch normalisation where a penalty looks at the
-    scores of single samples (then Adam as Gulrajani et al. (2017) have it, with five steps of the critic).
+    Points: perceptrons of three hidden layers, the generator's added to its noise, learning rates that fall to zero, the
+    discriminator's four times the generator's. Images: convolutional networks after Radford et al. (2016). Where a
+    penalty looks at the scores of single samples: Fourier features of points, no batch normalisation for images, and
+    Adam as Gulrajani et al. (2017) have it, with equal rates and five steps of the critic.
     """
     seed_everything(asked.seed)
     if asked.game == "gan":
@@ -126,25 +127,28 @@ def _gan(asked: Configuration, x: Tensor) -> games.GAN:
     objective = objectives.get(asked.objective or "non-saturating")
     penalised = bool(objective.penalties)
     if x.ndim == 2:
-        latent, width = asked.latent_size or 16, asked.width or 128
-        generator = networks.mlp(latent, [width, width], x.shape[1])
-        features = networks.Fourier()
-        size = features(x[:1]).shape[1]
-        discriminator = nn.Sequential(
-            features, networks.mlp(size, [width, width], activation=lambda: nn.LeakyReLU(0.2))
-        )
-        rate = 1e-3
+        latent, width = asked.latent_size or x.shape[1], asked.width or 128
+        generator = networks.mlp(latent, [width] * 3, x.shape[1])
+        if latent == x.shape[1]:
+            generator = networks.Residual(generator)
+        features = networks.Fourier() if penalised else nn.Identity()
+        inputs = features(x[:1]).shape[1]
+        judge = networks.mlp(inputs, [width] * 3, activation=lambda: nn.LeakyReLU(0.2))
+        discriminator = nn.Sequential(features, judge)
+        rate, lead, decay = (1e-3, 1, games.cosine_decay) if penalised else (5e-4, 4, games.cosine_decay)
     else:
-        latent, width = asked.latent_size or 64, asked.width or 32
+        latent, width, lead, decay = asked.latent_size or 64, asked.width or 32, 1, games.constant
         generator, discriminator = networks.dcgan(x.shape[2], x.shape[1], latent, width, normalise=not penalised)
         rate = 1e-4 if penalised else 2e-4
+    rate, betas = asked.learning_rate or rate, (0.0, 0.9) if penalised else (0.5, 0.999)
     return games.GAN(
         generator,
         discriminator,
         objective=objective,
         latent_size=latent,
         discriminator_steps=asked.discriminator_steps or (5 if penalised else 1),
-        optimizer=games.adam(asked.learning_rate or rate, (0.0, 0.9) if penalised else (0.5, 0.999)),
+        optimizer={"generator": games.adam(rate, betas), "discriminator": games.adam(lead * rate, betas)},
+        rate=decay,
     )
 
 

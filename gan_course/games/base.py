@@ -18,6 +18,7 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 def adam(rate: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), **settings) -> OptimizerFactory:
     """Makes Adam (kingma2015adam) with the step size and momenta that Radford et al. (2016) made usual for GANs."""
+    betas = (float(betas[0]), float(betas[1]))  # torch takes no integer 0
     return lambda parameters: torch.optim.Adam(parameters, lr=_positive(rate), betas=betas, fused=True, **settings)
 
 

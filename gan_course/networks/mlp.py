@@ -73,3 +73,24 @@ class Fourier(nn.Module):
         """The features of each point."""
         angles = (x.unsqueeze(2) * self.omega).flatten(1)
         return torch.cat([x, angles.sin(), angles.cos()], 1)
+
+
+class Residual(nn.Module):
+    r"""$x + f(x)$ for a network $f$ that keeps the shape, as in He et al. (2016) [he2016deep].
+
+    As a generator, $G(z) = z + f(z)$: its first samples are nearly the noise itself, so that no mode is out of sight.
+    """
+
+    def __init__(self, network: nn.Module):
+        """`network`: the $f$."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, "n *sample"]:
+        """The moved points. Raises ValueError if the network does not keep the shape."""
+        move = self.network(x)
+        if move.shape != x.shape:
+            raise ValueError(
+                f"the network turned {tuple(x.shape)} into {tuple(move.shape)}; x + f(x) needs one that keeps the shape"
+            )
+        return x + move

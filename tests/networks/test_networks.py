@@ -48,3 +48,12 @@ def test_fourier():
     features = networks.Fourier(2)(x)
     expected = [0.5, -1.0, *(torch.tensor([0.5, 1.0, -1.0, -2.0]).sin()), *(torch.tensor([0.5, 1.0, -1.0, -2.0]).cos())]
     torch.testing.assert_close(features, torch.tensor([expected]))
+
+
+def test_residual():
+    network = networks.mlp(2, [8], 2)
+    x = torch.randn(5, 2)
+    torch.testing.assert_close(networks.Residual(network)(x), x + network(x))
+    assert torch.equal(networks.Residual(nn.Identity())(x), 2 * x)
+    with pytest.raises(ValueError, match=r"\(5, 2\) into \(5, 3\)"):
+        networks.Residual(networks.mlp(2, [], 3))(x)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -106,9 +107,11 @@ def test_play_goes_through_all_frames_and_stops_at_the_end(open_page):
 
 def test_points_glide_between_frames(open_page):
     page = open_page(figure())
+    page.clock.install(time=datetime(2026, 1, 1))  # time passes only where the test says so, however busy the machine
+    page.clock.pause_at(datetime(2026, 1, 2))
     page.get_by_label("Speed").select_option("0.25")
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(250)
+    page.clock.run_for(100)
     page.get_by_role("button", name="Pause").click()
     assert page.locator(".round").inner_text() == "Round 0"
     between = picture(page)
