@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 import gan_course
 from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
@@ -27,10 +26,8 @@ def gan(width: int, rate: float) -> games.GAN:
     Without that layer the same time bought a distance twice as large and hardly any ones; without its normalisation the
     game collapsed at this learning rate.
     """
-    generator, discriminator = painter(LATENT, width, nn.Sigmoid()), reader(None, width)
     return games.GAN(
-        generator,
-        discriminator,
+        *networks.dcgan(28, latent_size=LATENT, width=width, hidden=WIDE),
         latent_size=LATENT,
         optimizer=games.adam(rate, betas=(0.5, 0.99)),
         rate=games.linear_decay,
@@ -40,19 +37,8 @@ def gan(width: int, rate: float) -> games.GAN:
 
 def vae(width: int) -> games.VAE:
     """The model of chapter 01 with the same networks as the GAN: what differs is the objective alone."""
-    return games.VAE(reader(2 * CODE, width), painter(CODE, width), latent_size=CODE, rate=games.linear_decay)
-
-
-def painter(latent: int, width: int, final: nn.Module | None = None) -> nn.Module:
-    """From a latent vector through the wide layer to an image."""
-    wide = nn.Sequential(nn.Linear(latent, WIDE, bias=False), nn.BatchNorm1d(WIDE), nn.ReLU())
-    return nn.Sequential(wide, networks.decoder(28, 1, WIDE, width, final=final))
-
-
-def reader(outputs: int | None, width: int) -> nn.Module:
-    """From an image through the wide layer to `outputs` numbers, or to one score."""
-    wide = nn.Sequential(nn.BatchNorm1d(WIDE), nn.LeakyReLU(0.2))
-    return nn.Sequential(networks.encoder(28, 1, WIDE, width), wide, networks.mlp(WIDE, [], outputs))
+    encoder = networks.encoder(28, 1, 2 * CODE, width, hidden=WIDE)
+    return games.VAE(encoder, networks.decoder(28, 1, CODE, width, hidden=WIDE), CODE, rate=games.linear_decay)
 
 
 def judge(samples: torch.Tensor, train: torch.Tensor, test: torch.Tensor) -> dict[str, float]:
@@ -97,7 +83,7 @@ def run(arguments: argparse.Namespace) -> dict:
             print(f"VAE, seed {seed}: {arguments.vae_rounds} rounds in {time.perf_counter() - clock:.0f} s", flush=True)
             torch.manual_seed(seed)
             for name, value in judge(model.sample(N), train.images, test.images).items():
-                measured.setdefault(f"VAE: {name}", []).append(value)
+                measured.setdefault(f"VAE, {arguments.vae_rounds:,} rounds: {name}", []).append(value)
                 print(f"  {name}: {value:.4g}", flush=True)
     means = torch.stack([train.images[train.labels == c].mean(0) for c in range(10)]).repeat(N // 10, 1, 1, 1)
     marks = {"real against real": train.images[:N], "class means": means}

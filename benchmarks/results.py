@@ -1,4 +1,4 @@
-"""The table of the results page, made from `benchmarks/results/*.json`.
+"""The tables of the results page, made from `benchmarks/results/*.json`.
 
 One file holds one experiment:
 
@@ -43,41 +43,33 @@ def read(path: Path) -> dict:
     return result
 
 
-def row(result: dict, quantity: str) -> str:
-    """One line of the table."""
-    published = result["published"].get(quantity)
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
-    cells = [
-        f"{result['experiment']} ({{doc}}`chapter </notebooks/{result['chapter']}>`)",
-        quantity,
-        f"{published['value']} {{cite:p}}`{published['source']}`" if published else "",
-        ", ".join(f"{value:.4g}" for value in result["measured"][quantity]),
-        ", ".join(map(str, result["seeds"])),
-        f"{result['rounds']:,}",
-        ", ".join(f"{seconds:.0f}" for seconds in result["seconds"]),
-        f"{result['device']}; {versions}",
-    ]
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+def section(result: dict) -> str:
+    """One experiment as Markdown: what it was, how it was run, and a row for each quantity."""
+    published, versions = result["published"], sorted(result["versions"].items())
+    head = ["quantity", *(["published"] if published else []), "measured, each seed"]
+    rows = [head, ["---"] * len(head)]
+    for quantity, values in result["measured"].items():
+        source = published.get(quantity)
+        beside = [f"{source['value']} {{cite:p}}`{source['source']}`" if source else ""] if published else []
+        rows.append([quantity, *beside, ", ".join(f"{value:.4g}" for value in values)])
+    return "\n".join(
+        [
+            f"## {result['experiment']}",
+            "",
+            f"Chapter {{doc}}`/notebooks/{result['chapter']}`. "
+            f"Seeds {', '.join(map(str, result['seeds']))}; {result['rounds']:,} rounds; "
+            f"{', '.join(f'{seconds:.0f}' for seconds in result['seconds'])} seconds; "
+            f"{result['device']}; {', '.join(f'{name} {version}' for name, version in versions)}.",
+            "",
+            *("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows),
+        ]
+    )
 
 
 def table(folder: Path = RESULTS) -> str:
-    """The whole table as Markdown, experiments in the order of their file names."""
+    """All experiments as Markdown, in the order of their file names."""
     results = [read(path) for path in sorted(folder.glob("*.json"))]
-    if not results:
-        return EMPTY
-    head = [
-        "experiment",
-        "quantity",
-        "published",
-        "measured, each seed",
-        "seeds",
-        "rounds",
-        "seconds",
-        "device, versions",
-    ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += [row(result, quantity) for result in results for quantity in result["measured"]]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(map(section, results)) + "\n" if results else EMPTY
 
 
 if __name__ == "__main__":

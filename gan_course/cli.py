@@ -62,7 +62,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The run's folder.", show_default=False)],
     data: Annotated[str | None, typer.Option(help="A data set (gan-course list). Default: digits.")] = None,
     objective: Annotated[str | None, typer.Option(help="Of a gan. Default: non-saturating.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="In all, also when a run is continued. Default: 2000.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="In all; learning rates fall over them. Default: 2000.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per step. Default: 64.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, batches and noise. Default: 0.")] = None,
     latent_size: Annotated[int | None, typer.Option(help="Coordinates of a latent vector.")] = None,

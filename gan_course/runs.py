@@ -105,10 +105,11 @@ def load_data(name: str, split: str = "train", seed: int = 0) -> Tensor:
 def build(asked: Configuration, x: Tensor) -> games.Game:
     """The game that a configuration names, with networks that fit the data; weights are drawn from its seed.
 
-    Points: perceptrons of three hidden layers, the generator's added to its noise, learning rates that fall to zero, the
-    discriminator's four times the generator's. Images: convolutional networks after Radford et al. (2016). Where a
-    penalty looks at the scores of single samples: Fourier features of points, no batch normalisation for images, and
-    Adam as Gulrajani et al. (2017) have it, with equal rates and five steps of the critic.
+    Points: perceptrons of three hidden layers, the generator's added to its noise; the discriminator learns four times
+    as fast, and both rates fall to zero. Images: convolutional networks after Radford et al. (2016) with a wide
+    layer at the narrow end, rates that fall to zero, and an average of the generator. (The recipes of chapter 02.)
+    Where a penalty looks at the scores of single samples: Fourier features of points, no batch normalisation for
+    images, and Adam as Gulrajani et al. (2017) have it, with equal rates and five steps of the critic.
     """
     seed_everything(asked.seed)
     if asked.game == "gan":
@@ -123,33 +124,59 @@ def build(asked: Configuration, x: Tensor) -> games.Game:
     return games.AutoEncoder(encoder, decoder, latent, optimizer=optimizer)
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """How a GAN learns unless told otherwise."""
+
+    width: int
+    rate: float  # of the generator; the discriminator's is `lead` times as large
+    betas: tuple[float, float]
+    decay: Callable[[float], float]
+    lead: float = 1
+    steps: int = 1
+    average: float | None = None
+
+
+_RECIPES = {
+    ("points", "free"): _Recipe(128, 5e-4, (0.5, 0.999), games.cosine_decay, lead=4),
+    ("points", "penalised"): _Recipe(128, 1e-3, (0.0, 0.9), games.cosine_decay, steps=5),
+    ("images", "free"): _Recipe(16, 2e-3, (0.5, 0.99), games.linear_decay, average=0.99),
+    ("images", "penalised"): _Recipe(32, 1e-4, (0.0, 0.9), games.constant, steps=5, average=0.99),
+}
+
+
 def _gan(asked: Configuration, x: Tensor) -> games.GAN:
     objective = objectives.get(asked.objective or "non-saturating")
     penalised = bool(objective.penalties)
-    if x.ndim == 2:
-        latent, width = asked.latent_size or x.shape[1], asked.width or 128
-        generator = networks.mlp(latent, [width] * 3, x.shape[1])
-        if latent == x.shape[1]:
-            generator = networks.Residual(generator)
-        features = networks.Fourier() if penalised else nn.Identity()
-        inputs = features(x[:1]).shape[1]
-        judge = networks.mlp(inputs, [width] * 3, activation=lambda: nn.LeakyReLU(0.2))
-        discriminator = nn.Sequential(features, judge)
-        rate, lead, decay = (1e-3, 1, games.cosine_decay) if penalised else (5e-4, 4, games.cosine_decay)
-    else:
-        latent, width, lead, decay = asked.latent_size or 64, asked.width or 32, 1, games.constant
-        generator, discriminator = networks.dcgan(x.shape[2], x.shape[1], latent, width, normalise=not penalised)
-        rate = 1e-4 if penalised else 2e-4
-    rate, betas = asked.learning_rate or rate, (0.0, 0.9) if penalised else (0.5, 0.999)
+    recipe = _RECIPES["points" if x.ndim == 2 else "images", "penalised" if penalised else "free"]
+    latent, width = asked.latent_size or (x.shape[1] if x.ndim == 2 else 64), asked.width or recipe.width
+    rate = asked.learning_rate or recipe.rate
     return games.GAN(
-        generator,
-        discriminator,
+        *(_planar if x.ndim == 2 else _pictorial)(x, latent, width, penalised),
         objective=objective,
         latent_size=latent,
-        discriminator_steps=asked.discriminator_steps or (5 if penalised else 1),
-        optimizer={"generator": games.adam(rate, betas), "discriminator": games.adam(lead * rate, betas)},
-        rate=decay,
+        discriminator_steps=asked.discriminator_steps or recipe.steps,
+        optimizer={
+            "generator": games.adam(rate, recipe.betas),
+            "discriminator": games.adam(recipe.lead * rate, recipe.betas),
+        },
+        rate=recipe.decay,
+        average=recipe.average,
     )
+
+
+def _planar(x: Tensor, latent: int, width: int, penalised: bool) -> tuple[nn.Module, nn.Module]:
+    generator = networks.mlp(latent, [width] * 3, x.shape[1])
+    if latent == x.shape[1]:
+        generator = networks.Residual(generator)
+    features = networks.Fourier() if penalised else nn.Identity()
+    judge = networks.mlp(features(x[:1]).shape[1], [width] * 3, activation=lambda: nn.LeakyReLU(0.2))
+    return generator, nn.Sequential(features, judge)
+
+
+def _pictorial(x: Tensor, latent: int, width: int, penalised: bool) -> tuple[nn.Module, nn.Module]:
+    channels, size = x.shape[1:3]
+    return networks.dcgan(size, channels, latent, width, normalise=not penalised, hidden=0 if penalised else 512)
 
 
 # Folders

@@ -25,21 +25,23 @@ def _initialise(module: nn.Module) -> None:
             nn.init.normal_(part.weight, 0.0, 0.02)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.BatchNorm2d):
+        elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(part.weight, 1.0, 0.02)
             nn.init.zeros_(part.bias)
 
 
 class Decoder(nn.Module):
-    """Latent vectors to images: one linear layer to the smallest resolution, then transposed convolutions."""
+    """Latent vectors to images: linear layers to the smallest resolution, then transposed convolutions."""
 
-    def __init__(self, size: int, channels: int, latent_size: int, width: int, final: nn.Module | None):
+    def __init__(self, size: int, channels: int, latent_size: int, width: int, final: nn.Module | None, hidden: int):
         """See `decoder`."""
         super().__init__()
         bottom, doublings = _ladder(size)
         wide = width * 2 ** (doublings - 1)
+        plan = [nn.Linear(latent_size, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()] if hidden else []
         self.start = nn.Sequential(
-            nn.Linear(latent_size, wide * bottom**2, bias=False),
+            *plan,
+            nn.Linear(hidden or latent_size, wide * bottom**2, bias=False),
             nn.Unflatten(1, (wide, bottom, bottom)),
             nn.BatchNorm2d(wide),
             nn.ReLU(inplace=True),
@@ -64,9 +66,9 @@ class Decoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images to vectors: strided convolutions, then one linear layer. Without outputs: scores of shape `(n,)`."""
+    """Images to vectors: strided convolutions, then linear layers. Without outputs: scores of shape `(n,)`."""
 
-    def __init__(self, size: int, channels: int, outputs: int | None, width: int, normalise: bool):
+    def __init__(self, size: int, channels: int, outputs: int | None, width: int, normalise: bool, hidden: int):
         """See `encoder`."""
         super().__init__()
         bottom, halvings = _ladder(size)
@@ -77,8 +79,15 @@ class Encoder(nn.Module):
             if normalise:
                 layers.append(nn.BatchNorm2d(outside))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        self.descent = nn.Sequential(*layers, nn.Flatten())
-        self.end = nn.Linear(width * 2 ** (halvings - 1) * bottom**2, 1 if outputs is None else outputs)
+        layers.append(nn.Flatten())
+        features = width * 2 ** (halvings - 1) * bottom**2
+        if hidden:
+            layers.append(nn.Linear(features, hidden, bias=not normalise))
+            if normalise:
+                layers.append(nn.BatchNorm1d(hidden))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        self.descent = nn.Sequential(*layers)
+        self.end = nn.Linear(hidden or features, 1 if outputs is None else outputs)
         self.scores = outputs is None
         _initialise(self)
 
@@ -89,7 +98,12 @@ class Encoder(nn.Module):
 
 
 def decoder(
-    size: int = 28, channels: int = 1, latent_size: int = 64, width: int = 64, final: nn.Module | None = None
+    size: int = 28,
+    channels: int = 1,
+    latent_size: int = 64,
+    width: int = 64,
+    final: nn.Module | None = None,
+    hidden: int = 0,
 ) -> Decoder:
     """Latent vectors to images; without `final` the pixels are logits.
 
@@ -99,17 +113,31 @@ def decoder(
         latent_size: coordinates of a latent vector.
         width: channels of the layer next to the image; doubled at each halving of the resolution.
         final: a last layer, such as `nn.Sigmoid()` for pixels in [0, 1].
+        hidden: units of a further fully connected layer before the convolutions; by default there is none, as in
+            Radford et al. (2016). Convolutions see strokes; such a layer sees their arrangement.
     """
-    return Decoder(size, channels, latent_size, width, final)
+    return Decoder(size, channels, latent_size, width, final, hidden)
 
 
-def encoder(size: int = 28, channels: int = 1, outputs: int = 64, width: int = 64, normalise: bool = True) -> Encoder:
-    """Images to vectors of `outputs` coordinates; arguments as for `decoder`, `normalise`: batch normalisation."""
-    return Encoder(size, channels, outputs, width, normalise)
+def encoder(
+    size: int = 28,
+    channels: int = 1,
+    outputs: int = 64,
+    width: int = 64,
+    normalise: bool = True,
+    hidden: int = 0,
+) -> Encoder:
+    """Images to vectors of `outputs` coordinates; `normalise`: batch normalisation; the rest as for `decoder`."""
+    return Encoder(size, channels, outputs, width, normalise, hidden)
 
 
 def dcgan(
-    size: int = 28, channels: int = 1, latent_size: int = 64, width: int = 64, normalise: bool = True
+    size: int = 28,
+    channels: int = 1,
+    latent_size: int = 64,
+    width: int = 64,
+    normalise: bool = True,
+    hidden: int = 0,
 ) -> tuple[Decoder, Encoder]:
     """A generator of images in [0, 1] and a discriminator with scores `(n,)`, as in Radford et al. (2016).
 
@@ -120,12 +148,13 @@ def dcgan(
         width: channels of the layer next to the image; doubled at each halving of the resolution.
         normalise: batch normalisation in the discriminator; switch it off for a gradient penalty, which needs
             scores of one sample that do not depend on the others.
+        hidden: units of a further fully connected layer at the narrow end of both networks; 0: none, as in the paper.
 
     Returns:
         The generator `(n, latent_size) -> (n, channels, size, size)` and the discriminator `-> (n,)`.
     """
-    generator = Decoder(size, channels, latent_size, width, nn.Sigmoid())
-    return generator, Encoder(size, channels, None, width, normalise)
+    generator = Decoder(size, channels, latent_size, width, nn.Sigmoid(), hidden)
+    return generator, Encoder(size, channels, None, width, normalise, hidden)
 
 
 def parameters(network: nn.Module) -> int:

@@ -35,12 +35,29 @@ def test_the_page_shows_the_files_as_they_are():
 
 
 def test_every_quantity_has_a_row_with_all_its_seeds(tmp_path):
-    head, rule, modes, share = results.table(write(tmp_path)).splitlines()
-    assert head.count("|") == rule.count("|") == modes.count("|") == share.count("|")
-    assert "| 8, 7 | 0, 1 | 6,000 | 61, 61 | 2 CPU cores; gan_course 0.1.0, torch 2.9.0 |" in modes
-    assert "1 {cite:p}`srivastava2017veegan`" in modes
-    assert "0.9312, 0.88" in share
-    assert "cite" not in share
+    title, _, how, _, head, rule, modes, share = results.table(write(tmp_path)).splitlines()
+    assert title == "## Ring"
+    assert how.startswith("Chapter {doc}`/notebooks/02_minimax_gan`.")
+    assert "Seeds 0, 1; 6,000 rounds; 61, 61 seconds; 2 CPU cores; gan_course 0.1.0, torch 2.9.0." in how
+    assert head.count("|") == rule.count("|") == modes.count("|") == share.count("|") == 4
+    assert modes == "| modes | 1 {cite:p}`srivastava2017veegan` | 8, 7 |"
+    assert share == "| share within 3σ |  | 0.9312, 0.88 |"
+
+
+def test_without_published_numbers_there_is_no_column_for_them(tmp_path):
+    assert results.table(write(tmp_path, published={})).splitlines()[-2:] == [
+        "| modes | 8, 7 |",
+        "| share within 3σ | 0.9312, 0.88 |",
+    ]
+
+
+def test_the_ring_in_the_chapter_is_the_ring_that_was_measured():
+    ring = results.read(results.RESULTS / "ring.json")
+    chapter = json.loads((ROOT / "notebooks" / f"{ring['chapter']}.ipynb").read_text(encoding="utf-8"))
+    prose = "".join(line for cell in chapter["cells"] if cell["cell_type"] == "markdown" for line in cell["source"])
+    modes, shares = ring["measured"].values()
+    assert "| modes found of 8 | " + " | ".join(map(str, modes)) + " |" in prose
+    assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " |" in prose
 
 
 def test_the_sources_and_chapters_exist():

@@ -9,19 +9,30 @@ from gan_course import networks
 
 @pytest.mark.parametrize("size", [8, 16, 28, 32, 64])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_dcgan_shapes(size, channels):
-    generator, discriminator = networks.dcgan(size, channels, latent_size=5, width=4)
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_dcgan_shapes(size, channels, hidden):
+    generator, discriminator = networks.dcgan(size, channels, latent_size=5, width=4, hidden=hidden)
     images = generator(torch.randn(3, 5))
     assert images.shape == (3, channels, size, size)
     assert images.min() >= 0
     assert images.max() <= 1
     assert discriminator(images).shape == (3,)
-    assert networks.encoder(size, channels, 7, width=4)(images).shape == (3, 7)
-    assert networks.decoder(size, channels, 5, width=4)(torch.randn(3, 5)).shape == images.shape
+    assert networks.encoder(size, channels, 7, width=4, hidden=hidden)(images).shape == (3, 7)
+    assert networks.decoder(size, channels, 5, width=4, hidden=hidden)(torch.randn(3, 5)).shape == images.shape
 
 
-def test_a_discriminator_without_normalisation_scores_each_sample_alone():
-    _, discriminator = networks.dcgan(28, width=4, normalise=False)
+def test_a_hidden_layer_stands_at_the_narrow_end_of_both():
+    plain, wide = (networks.dcgan(8, latent_size=5, width=4, hidden=hidden) for hidden in (0, 6))
+    bottom = 4 * 4 * 4  # channels, height, width
+    added = 5 * 6 + 2 * 6 + 6 * bottom - 5 * bottom  # weights, normalisation, and what the next layer sees now
+    assert networks.parameters(wide[0]) - networks.parameters(plain[0]) == added
+    added = bottom * 6 + 2 * 6 + (6 + 1) - (bottom + 1)
+    assert networks.parameters(wide[1]) - networks.parameters(plain[1]) == added
+
+
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_a_discriminator_without_normalisation_scores_each_sample_alone(hidden):
+    _, discriminator = networks.dcgan(28, width=4, normalise=False, hidden=hidden)
     x = torch.rand(6, 1, 28, 28)
     torch.testing.assert_close(discriminator(x)[:2], discriminator(x[:2]))
     _, coupled = networks.dcgan(28, width=4)
