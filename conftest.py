@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent
 
 os.environ.setdefault("GAN_COURSE_BUDGET", "smoke")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes share the cores
+os.environ.setdefault("TQDM_DISABLE", "1")  # the stored outputs of chapters hold no progress bars
 for place in (str(ROOT / "tests"), str(ROOT)):  # the package of this checkout, and archives.py, installed or not
     if place not in sys.path:
         sys.path.insert(0, place)

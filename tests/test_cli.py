@@ -24,7 +24,7 @@ from gan_course import cli, games, runs
 
 ROOT = Path(gan_course.__file__).parents[1]
 SMALL = ["--width", "8", "--device", "cpu", "--sample-every", "20", "--checkpoint-every", "20"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": ""}
 
 
 def process(*arguments):
