@@ -1,0 +1,169 @@
+"""Where the time of `fit` goes: the arithmetic of a round, the time it would take at full speed, the time it takes.
+
+    python -m benchmarks.floor --out benchmarks/races/floor.json
+
+Full speed is the best rate of a large matrix product on this machine with as many threads. The arithmetic (additions
+and multiplications of matrix products and convolutions) is counted with torch's formulas. What lies between the two
+times is memory traffic, small operations, the calls themselves, and `fit`. The share of `fit` is measured apart, for
+the smallest game: the same arithmetic in the barest loop one can write, alternating with `fit`, in CPU time.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+import gan_course
+from benchmarks import mnist, peers, ring, rivals
+from gan_course import data, fit, games, networks, seed_everything
+from gan_course.checkpoint import replacing
+from gan_course.data.sources import as_source
+
+
+def full_speed(size: int = 2048, repetitions: int = 10) -> float:
+    """Operations a second of the fastest of several large matrix products."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    seconds = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def entries() -> dict[str, tuple]:
+    """Game, data, batch size and rounds to time, by name."""
+    images = data.load("mnist").images
+    wgan = games.GAN(
+        *rivals.wgan_gp_networks(),
+        objective="wgan-gp",
+        latent_size=100,
+        discriminator_steps=5,
+        optimizer=games.adam(2e-4, (0.5, 0.999)),
+    )
+    dcgan = games.GAN(*rivals.dcgan_networks(), latent_size=100)
+    return {
+        "ring of eight": (ring.gan(), data.toy.ring(10_000), 256, 300),
+        "MNIST, GAN of chapter 02": (mnist.gan(16, 2e-3), images, 64, 40),
+        "MNIST, WGAN-GP of perceptrons": (wgan, images * 2 - 1, peers.BATCH, 30),
+        "MNIST 32×32, DCGAN": (dcgan, peers.load(32), peers.BATCH, 6),
+    }
+
+
+class Operations(TorchDispatchMode):
+    """Counts additions and multiplications, also in gradients of gradients, where torch's own counter gives up."""
+
+    def __init__(self):
+        """Begins at 0."""
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Count, and do what was to be done."""
+        out = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func._overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def arithmetic(game: games.GAN, source: torch.Tensor, batch_size: int) -> int:
+    """Operations of one round."""
+    totals = []
+    for rounds in (1, 2):
+        with Operations() as operations:
+            fit(game, source, rounds=rounds, batch_size=batch_size, device="cpu")
+        totals.append(operations.total)
+    return totals[1] - totals[0]
+
+
+def overhead(pairs: int = 30, rounds: int = 300, width: int = 128, batch_size: int = 256) -> dict:
+    """CPU time of `fit` over that of the barest loop with the same arithmetic: the median ratio of pairs."""
+    points = data.toy.ring(10_000)
+
+    def players() -> tuple[nn.Module, nn.Module]:
+        seed_everything(0)
+        return networks.mlp(2, [width] * 3, 2), networks.mlp(2, [width] * 3)
+
+    def bare() -> None:
+        G, D = players()
+        optimizers = [torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for net in (D, G)]
+        batches = as_source(points).stream(batch_size, torch.device("cpu"), 0)
+        for _ in range(rounds):
+            D.requires_grad_(True)
+            real = next(batches)
+            with torch.no_grad():
+                fake = G(torch.randn(len(real), 2))
+            optimizers[0].zero_grad()
+            (softplus(-D(real)).mean() + softplus(D(fake)).mean()).backward()
+            optimizers[0].step()
+            D.requires_grad_(False)
+            optimizers[1].zero_grad()
+            softplus(-D(G(torch.randn(batch_size, 2)))).mean().backward()
+            optimizers[1].step()
+
+    def ours() -> None:
+        game = games.GAN(*players(), latent_size=2, optimizer=games.adam(1e-3))
+        fit(game, points, rounds=rounds, batch_size=batch_size, device="cpu")
+
+    times = {bare: [], ours: []}
+    for number in range(pairs + 1):
+        for run in (bare, ours) if number % 2 else (ours, bare):
+            start = time.process_time()
+            run()
+            if number:  # the first pair warms up
+                times[run].append(time.process_time() - start)
+    ratios = np.array(times[ours]) / np.array(times[bare])
+    return {"pairs": pairs, "ratio": float(np.median(ratios)), "interval": list(peers.interval(ratios))}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    speed, rows = full_speed(), {}
+    print(f"full speed: {speed / 1e9:.0f} billion operations a second")
+    with contextlib.redirect_stderr(io.StringIO()):
+        for name, (game, source, batch_size, rounds) in entries().items():
+            operations = arithmetic(game, source, batch_size)
+            seconds = []
+            for _ in range(5):
+                start = time.perf_counter()
+                fit(game, source, rounds=rounds, batch_size=batch_size, device="cpu")
+                seconds.append((time.perf_counter() - start) / rounds)
+            row = {
+                "million operations": operations / 1e6,
+                "floor, ms": 1e3 * operations / speed,
+                "measured, ms": 1e3 * float(np.median(seconds)),
+            }
+            rows[name] = row | {"share of the floor": row["floor, ms"] / row["measured, ms"]}
+            print(name, {key: round(value, 3) for key, value in rows[name].items()}, flush=True)
+        share = overhead(arguments.pairs)
+    print("fit over the barest loop, CPU time:", share)
+    result = {
+        "full speed, billion operations a second": speed / 1e9,
+        "rounds": rows,
+        "fit over the barest loop": share,
+        "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
+        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+    }
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(arguments.out) as temporary:
+            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""A race: the loops of other projects against `fit`, on the same networks, batches, optimiser settings and threads.
+
+    python -m benchmarks.peers --pairs 30 --out benchmarks/races/peers.json
+
+Both run in one process, alternating, the first of a pair being now the one and now the other; each stretch begins with
+fresh networks from one seed. Reported is the ratio of the times, rival over ours, within each pair: its median, and an
+interval that covers the median in 95 of 100 repetitions (bootstrap). `loading`: `memory`, both get batches that lie in
+memory; `own`, the rival reads MNIST as its script does. Beside the times stand the operations of one round, counted by
+torch's profiler, so that one can see what the rival's loop does that ours does not.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import transforms
+
+import gan_course
+from benchmarks import rivals
+from gan_course import data, fit, games, seed_everything
+from gan_course.checkpoint import replacing
+
+BATCH = 64
+COUNTED = {
+    "matrix products": ("aten::addmm", "aten::mm"),
+    "convolutions": ("aten::convolution",),
+    "convolutions backward": ("aten::convolution_backward",),
+    "optimiser steps": ("Optimizer.step#Adam.step",),
+}
+
+
+def play_wgan_gp(pair: rivals.Pair, images: Tensor, rounds: int) -> None:
+    """The rival's game, played by `fit`."""
+    adam = games.adam(2e-4, (0.5, 0.999))
+    game = games.GAN(*pair, objective="wgan-gp", latent_size=100, discriminator_steps=5, optimizer=adam)
+    fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
+
+
+def play_dcgan(pair: rivals.Pair, images: Tensor, rounds: int) -> None:
+    """The rival's game, played by `fit`."""
+    game = games.GAN(*pair, latent_size=100, optimizer=games.adam(2e-4, (0.5, 0.999)))
+    fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
+
+
+RACES = {  # the rival's loop, the networks, ours, the size of the images, rounds in a stretch
+    "PyTorch-GAN wgan_gp": (rivals.wgan_gp, rivals.wgan_gp_networks, play_wgan_gp, 28, 15),
+    "PyTorch-GAN dcgan": (rivals.dcgan, rivals.dcgan_networks, play_dcgan, 32, 3),
+}
+
+
+def load(size: int) -> Tensor:
+    """MNIST in [-1, 1], padded to the size."""
+    images = data.load("mnist").images * 2 - 1
+    margin = (size - images.shape[-1]) // 2
+    return torch.nn.functional.pad(images, (margin,) * 4, value=-1.0)
+
+
+def from_memory(images: Tensor) -> Iterator[Tensor]:
+    """Shuffled batches of a tensor, for the rival."""
+    while True:
+        for index in torch.randperm(len(images)).split(BATCH):
+            yield images[index]
+
+
+class Pictures(torch.utils.data.Dataset):
+    """MNIST as torchvision's data set gives it: each image is made a PIL picture, then transformed."""
+
+    def __init__(self, size: int):
+        """`size`: of the images asked for."""
+        self.pixels = (data.load("mnist").images[:, 0] * 255).round().byte().numpy()
+        self.transform = transforms.Compose(
+            [transforms.Resize(size), transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.pixels[index])), 0
+
+
+def from_pictures(size: int) -> Iterator[Tensor]:
+    """The batches of the rival's script: picture by picture, through a `DataLoader`."""
+    pictures = Pictures(size)
+    while True:
+        for images, _ in torch.utils.data.DataLoader(pictures, batch_size=BATCH, shuffle=True):
+            yield images
+
+
+def stretch(run: Callable[[rivals.Pair], None], networks: Callable[[], rivals.Pair]) -> tuple[float, float]:
+    """Wall and CPU seconds of one stretch with fresh networks."""
+    seed_everything(0)
+    pair = networks()
+    wall, cpu = time.perf_counter(), time.process_time()
+    run(pair)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def operations(run: Callable[[rivals.Pair], None], networks: Callable[[], rivals.Pair]) -> dict[str, int]:
+    """How often the counted operations are called."""
+    pair = networks()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        run(pair)
+    calls = {event.key: event.count for event in profile.key_averages()}
+    return {name: sum(calls.get(key, 0) for key in keys) for name, keys in COUNTED.items()}
+
+
+def interval(ratios: np.ndarray, repetitions: int = 10_000) -> tuple[float, float]:
+    """The 95 % interval of the median, by bootstrap over the pairs."""
+    draws = np.random.default_rng(0).choice(ratios, (repetitions, len(ratios)))
+    low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def race(name: str, loading: str, pairs: int) -> dict:
+    """Run the pairs of one race."""
+    rival, networks, ours, size, rounds = RACES[name]
+    images = load(size)
+    batches = from_memory(images) if loading == "memory" else from_pictures(size)
+
+    def theirs(pair: rivals.Pair, rounds: int = rounds) -> None:
+        rival(pair, batches, rounds)
+
+    def mine(pair: rivals.Pair, rounds: int = rounds) -> None:
+        ours(pair, images, rounds)
+
+    counts = {}
+    for who, run in (("rival", theirs), ("ours", mine)):
+        stretch(run, networks)  # warm up
+        one, two = (operations(lambda pair, run=run, n=n: run(pair, n), networks) for n in (1, 2))
+        counts[who] = {name: two[name] - one[name] for name in one}  # of one round, without beginning and end
+    times = {"rival": [], "ours": []}
+    for number in range(pairs):
+        order = (("rival", theirs), ("ours", mine))
+        for who, run in order if number % 2 else order[::-1]:
+            times[who].append(stretch(run, networks))
+    ratios = np.array(times["rival"]) / np.array(times["ours"])
+    result = {"race": name, "loading": loading, "pairs": pairs, "rounds": rounds, "operations of a round": counts}
+    for column, clock in enumerate(("wall", "CPU")):
+        low, high = interval(ratios[:, column])
+        result[clock] = {
+            "ratio": float(np.median(ratios[:, column])),
+            "interval": [low, high],
+            **{f"{who}, ms a round": 1e3 * np.median([t[column] for t in times[who]]) / rounds for who in times},
+        }
+        print(f"{name}, {loading}: {clock} time {result[clock]['ratio']:.2f} ({low:.2f} to {high:.2f})", flush=True)
+    return result
+
+
+def main() -> None:
+    """Parse, race, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--races", nargs="+", choices=list(RACES), default=list(RACES))
+    parser.add_argument("--loading", nargs="+", choices=["memory", "own"], default=["memory", "own"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with contextlib.redirect_stderr(io.StringIO()):  # the bars are drawn as always, but not shown
+        races = [race(name, loading, arguments.pairs) for name in arguments.races for loading in arguments.loading]
+    result = {
+        "races": races,
+        "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
+        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+    }
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(arguments.out) as temporary:
+            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
