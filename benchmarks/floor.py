@@ -11,7 +11,6 @@ the smallest game: the same arithmetic in the barest loop one can write, alterna
 import argparse
 import contextlib
 import io
-import json
 import time
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from torch.utils.flop_counter import flop_registry
 
 import gan_course
 from benchmarks import mnist, peers, ring, rivals
+from benchmarks.store import store
 from gan_course import data, fit, games, networks, seed_everything
-from gan_course.checkpoint import replacing
 from gan_course.data.sources import as_source
 
 
@@ -159,10 +158,7 @@ def main() -> None:
         "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
         "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
     }
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(arguments.out) as temporary:
-            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    store(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,14 @@ The marks: 10,000 training images (real against real), and the ten class means, 
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
 
 import gan_course
+from benchmarks.store import store
 from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
-from gan_course.checkpoint import replacing
 
 LATENT, CODE, WIDE, N = 64, 16, 512, 10_000
 
@@ -119,9 +118,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     result = run(arguments)
-    if arguments.out:
-        with replacing(arguments.out) as temporary:
-            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    store(arguments.out, result)
 
 
 if __name__ == "__main__":

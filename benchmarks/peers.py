@@ -12,7 +12,6 @@ torch's profiler, so that one can see what the rival's loop does that ours does 
 import argparse
 import contextlib
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,8 +24,8 @@ from torchvision import transforms
 
 import gan_course
 from benchmarks import rivals
+from benchmarks.store import store
 from gan_course import data, fit, games, seed_everything
-from gan_course.checkpoint import replacing
 
 BATCH = 64
 COUNTED = {
@@ -172,10 +171,7 @@ def main() -> None:
         "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
         "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
     }
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(arguments.out) as temporary:
-            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    store(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ The settings were chosen on the seeds from 10 on; every seed that is run is repo
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import torch
 from torch import nn
 
 import gan_course
+from benchmarks.store import store
 from gan_course import data, fit, games, metrics, networks, seed_everything
-from gan_course.checkpoint import replacing
 
 SAMPLES, STD = 10_000, 0.05
 
@@ -90,9 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where to write the result as JSON")
     arguments = parser.parse_args()
     result = run(arguments.seeds, arguments.rounds, arguments.batch_size, arguments.variant)
-    if arguments.out:
-        with replacing(arguments.out) as temporary:
-            Path(temporary).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    store(arguments.out, result)
 
 
 if __name__ == "__main__":
