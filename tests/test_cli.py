@@ -131,10 +131,11 @@ def test_learning_is_seen_in_the_samples(trained, tmp_path, call):
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path, call):
     """With a constant learning rate: where it falls over all the rounds, those of 23 and of 40 rounds differ."""
     one, other = tmp_path / "a", tmp_path / "b"
-    assert call("train", "vae", "--rounds", 40, "--out", one, *SMALL).returncode == 0
-    assert call("train", "vae", "--rounds", 23, "--out", other, *SMALL).returncode == 0
+    game = ["train", "gan", "--objective", "wgan-gp", "--discriminator-steps", 2]
+    assert call(*game, "--rounds", 40, "--out", one, *SMALL).returncode == 0
+    assert call(*game, "--rounds", 23, "--out", other, *SMALL).returncode == 0
     assert rounds_of(other) == 23
-    outcome = call("train", "vae", "--rounds", 40, "--out", other, "--resume")
+    outcome = call("train", "gan", "--rounds", 40, "--out", other, "--resume")
     assert outcome.returncode == 0, outcome.stderr
     same_run(one, other)
 
@@ -210,11 +211,11 @@ def test_overwrite_removes_the_old_run_and_nothing_else(run, call):
 )
 def test_other_games_objectives_and_data(tmp_path, call, arguments):
     out = tmp_path / "a"
-    outcome = call("train", *arguments, "--rounds", 3, "--out", out, *SMALL)
+    outcome = call("train", *arguments, "--rounds", 20, "--out", out, *SMALL)  # an average follows slowly
     assert outcome.returncode == 0, outcome.stderr
     assert call("sample", out, "--out", tmp_path / "grid.png").returncode == 0
     picture = Image.open(tmp_path / "grid.png").convert("RGB")
-    assert len(picture.getcolors(maxcolors=1 << 24)) >= 3  # the border, and shades that differ
+    assert len(picture.getcolors(maxcolors=1 << 24)) > 3  # the border, and samples that differ
 
 
 def test_seed_decides_the_result(trained, tmp_path, call):

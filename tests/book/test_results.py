@@ -51,13 +51,26 @@ def test_without_published_numbers_there_is_no_column_for_them(tmp_path):
     ]
 
 
+def told(name):
+    """A stored result, and the prose of its chapter."""
+    result = results.read(results.RESULTS / name)
+    chapter = json.loads((ROOT / "notebooks" / f"{result['chapter']}.ipynb").read_text(encoding="utf-8"))
+    return result, "".join(s for cell in chapter["cells"] if cell["cell_type"] == "markdown" for s in cell["source"])
+
+
 def test_the_ring_in_the_chapter_is_the_ring_that_was_measured():
-    ring = results.read(results.RESULTS / "ring.json")
-    chapter = json.loads((ROOT / "notebooks" / f"{ring['chapter']}.ipynb").read_text(encoding="utf-8"))
-    prose = "".join(line for cell in chapter["cells"] if cell["cell_type"] == "markdown" for line in cell["source"])
+    ring, prose = told("ring.json")
     modes, shares = ring["measured"].values()
     assert "| modes found of 8 | " + " | ".join(map(str, modes)) + " |" in prose
     assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " |" in prose
+
+
+def test_mnist_in_the_chapter_is_what_was_measured():
+    mnist, prose = told("mnist.json")
+    for quantity, digits in (("Fréchet distance", 1), ("total variation", 3), ("distance to train / to test", 3)):
+        rows = [values for name, values in mnist["measured"].items() if quantity in name and name[:3] in ("GAN", "VAE")]
+        assert len(rows) == 2
+        assert " | ".join(", ".join(f"{value:.{digits}f}" for value in values) for values in rows) in prose
 
 
 def test_the_sources_and_chapters_exist():

@@ -90,6 +90,7 @@ def test_optimisers():
     assert p.detach().norm().item() == pytest.approx(3.0)  # a step of norm 3 from the origin
     adam = games.adam()([p])
     assert (adam.defaults["lr"], adam.defaults["betas"]) == (2e-4, (0.5, 0.999))
+    assert games.adam(betas=(0, 0.9))([p]).defaults["betas"] == (0.0, 0.9)  # torch itself takes no integer 0
     assert games.rmsprop()([p]).defaults["lr"] == 5e-5
     with pytest.raises(ValueError, match="must be a positive number"):
         games.adam(0.0)([p])
