@@ -16,15 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-import gan_course
 from benchmarks import mnist, peers, ring, rivals
-from benchmarks.store import store
-from gan_course import data, fit, games, networks, seed_everything
+from benchmarks.store import circumstances, store
+from gan_course import data, fit, games, networks
 from gan_course.data.sources import as_source
 
 
@@ -42,14 +40,7 @@ def full_speed(size: int = 2048, repetitions: int = 10) -> float:
 def entries() -> dict[str, tuple]:
     """Game, data, batch size and rounds to time, by name."""
     images = data.load("mnist").images
-    wgan = games.GAN(
-        *rivals.wgan_gp_networks(),
-        objective="wgan-gp",
-        latent_size=100,
-        discriminator_steps=5,
-        optimizer=games.adam(2e-4, (0.5, 0.999)),
-    )
-    dcgan = games.GAN(*rivals.dcgan_networks(), latent_size=100)
+    wgan, dcgan = peers.wgan_gp(rivals.wgan_gp_networks()), peers.dcgan(rivals.dcgan_networks())
     return {
         "ring of eight": (ring.gan(), data.toy.ring(10_000), 256, 300),
         "MNIST, GAN of chapter 02": (mnist.gan(16, 2e-3), images, 64, 40),
@@ -88,12 +79,11 @@ def overhead(pairs: int = 30, rounds: int = 300, width: int = 128, batch_size: i
     """CPU time of `fit` over that of the barest loop with the same arithmetic: the median ratio of pairs."""
     points = data.toy.ring(10_000)
 
-    def players() -> tuple[nn.Module, nn.Module]:
-        seed_everything(0)
+    def players() -> rivals.Pair:
         return networks.mlp(2, [width] * 3, 2), networks.mlp(2, [width] * 3)
 
-    def bare() -> None:
-        G, D = players()
+    def bare(pair: rivals.Pair) -> None:
+        G, D = pair
         optimizers = [torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.999), fused=True) for net in (D, G)]
         batches = as_source(points).stream(batch_size, torch.device("cpu"), 0)
         for _ in range(rounds):
@@ -109,18 +99,12 @@ def overhead(pairs: int = 30, rounds: int = 300, width: int = 128, batch_size: i
             softplus(-D(G(torch.randn(batch_size, 2)))).mean().backward()
             optimizers[1].step()
 
-    def ours() -> None:
-        game = games.GAN(*players(), latent_size=2, optimizer=games.adam(1e-3))
+    def ours(pair: rivals.Pair) -> None:
+        game = games.GAN(*pair, latent_size=2, optimizer=games.adam(1e-3))
         fit(game, points, rounds=rounds, batch_size=batch_size, device="cpu")
 
-    times = {bare: [], ours: []}
-    for number in range(pairs + 1):
-        for run in (bare, ours) if number % 2 else (ours, bare):
-            start = time.process_time()
-            run()
-            if number:  # the first pair warms up
-                times[run].append(time.process_time() - start)
-    ratios = np.array(times[ours]) / np.array(times[bare])
+    times = peers.alternate({"bare": bare, "ours": ours}, players, pairs + 1)
+    ratios = (times["ours"] / times["bare"])[1:, 1]  # CPU seconds; the first pair warms up
     return {"pairs": pairs, "ratio": float(np.median(ratios)), "interval": list(peers.interval(ratios))}
 
 
@@ -155,8 +139,7 @@ def main() -> None:
         "full speed, billion operations a second": speed / 1e9,
         "rounds": rows,
         "fit over the barest loop": share,
-        "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
-        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+        **circumstances("cpu"),
     }
     store(arguments.out, result)
 

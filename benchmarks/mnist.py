@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-import gan_course
-from benchmarks.store import store
-from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything, training
+from benchmarks.store import circumstances, store
+from gan_course import checkpoint, data, fit, games, metrics, networks, seed_everything
 
 LATENT, CODE, WIDE, N = 64, 16, 512, 10_000
 
@@ -95,10 +94,7 @@ def run(arguments: argparse.Namespace) -> dict:
         "chapter": "02_minimax_gan",
         "measured": measured,
         "published": {},
-        "device": f"CPU, {torch.get_num_threads()} threads"
-        if training.training_device().type == "cpu"
-        else torch.cuda.get_device_name(),
-        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+        **circumstances(),
         "seeds": arguments.seeds,
         "rounds": arguments.rounds,
         "seconds": [round(s, 1) for s in seconds],

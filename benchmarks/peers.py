@@ -22,9 +22,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-import gan_course
 from benchmarks import rivals
-from benchmarks.store import store
+from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, seed_everything
 
 BATCH = 64
@@ -36,22 +35,25 @@ COUNTED = {
 }
 
 
-def play_wgan_gp(pair: rivals.Pair, images: Tensor, rounds: int) -> None:
-    """The rival's game, played by `fit`."""
+def wgan_gp(pair: rivals.Pair) -> games.GAN:
+    """The game of the script `wgan_gp`."""
     adam = games.adam(2e-4, (0.5, 0.999))
-    game = games.GAN(*pair, objective="wgan-gp", latent_size=100, discriminator_steps=5, optimizer=adam)
+    return games.GAN(*pair, objective="wgan-gp", latent_size=100, discriminator_steps=5, optimizer=adam)
+
+
+def dcgan(pair: rivals.Pair) -> games.GAN:
+    """The game of the script `dcgan`."""
+    return games.GAN(*pair, latent_size=100, optimizer=games.adam(2e-4, (0.5, 0.999)))
+
+
+def play(game: games.GAN, images: Tensor, rounds: int) -> None:
+    """Our side of a race."""
     fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
 
 
-def play_dcgan(pair: rivals.Pair, images: Tensor, rounds: int) -> None:
-    """The rival's game, played by `fit`."""
-    game = games.GAN(*pair, latent_size=100, optimizer=games.adam(2e-4, (0.5, 0.999)))
-    fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
-
-
-RACES = {  # the rival's loop, the networks, ours, the size of the images, rounds in a stretch
-    "PyTorch-GAN wgan_gp": (rivals.wgan_gp, rivals.wgan_gp_networks, play_wgan_gp, 28, 15),
-    "PyTorch-GAN dcgan": (rivals.dcgan, rivals.dcgan_networks, play_dcgan, 32, 3),
+RACES = {  # the rival's loop, the networks, the game, the size of the images, rounds in a stretch
+    "PyTorch-GAN wgan_gp": (rivals.wgan_gp, rivals.wgan_gp_networks, wgan_gp, 28, 15),
+    "PyTorch-GAN dcgan": (rivals.dcgan, rivals.dcgan_networks, dcgan, 32, 3),
 }
 
 
@@ -103,6 +105,19 @@ def stretch(run: Callable[[rivals.Pair], None], networks: Callable[[], rivals.Pa
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
+def alternate(
+    runs: dict[str, Callable[[rivals.Pair], None]], networks: Callable[[], rivals.Pair], pairs: int
+) -> dict[str, np.ndarray]:
+    """Wall and CPU seconds `(pairs, 2)` of either run, the order turning from pair to pair."""
+    times: dict[str, list] = {name: [] for name in runs}
+    order = list(runs)
+    for _ in range(pairs):
+        order.reverse()
+        for name in order:
+            times[name].append(stretch(runs[name], networks))
+    return {name: np.array(seconds) for name, seconds in times.items()}
+
+
 def operations(run: Callable[[rivals.Pair], None], networks: Callable[[], rivals.Pair]) -> dict[str, int]:
     """How often the counted operations are called."""
     pair = networks()
@@ -121,7 +136,7 @@ def interval(ratios: np.ndarray, repetitions: int = 10_000) -> tuple[float, floa
 
 def race(name: str, loading: str, pairs: int) -> dict:
     """Run the pairs of one race."""
-    rival, networks, ours, size, rounds = RACES[name]
+    rival, networks, game, size, rounds = RACES[name]
     images = load(size)
     batches = from_memory(images) if loading == "memory" else from_pictures(size)
 
@@ -129,26 +144,22 @@ def race(name: str, loading: str, pairs: int) -> dict:
         rival(pair, batches, rounds)
 
     def mine(pair: rivals.Pair, rounds: int = rounds) -> None:
-        ours(pair, images, rounds)
+        play(game(pair), images, rounds)
 
     counts = {}
     for who, run in (("rival", theirs), ("ours", mine)):
         stretch(run, networks)  # warm up
         one, two = (operations(lambda pair, run=run, n=n: run(pair, n), networks) for n in (1, 2))
         counts[who] = {name: two[name] - one[name] for name in one}  # of one round, without beginning and end
-    times = {"rival": [], "ours": []}
-    for number in range(pairs):
-        order = (("rival", theirs), ("ours", mine))
-        for who, run in order if number % 2 else order[::-1]:
-            times[who].append(stretch(run, networks))
-    ratios = np.array(times["rival"]) / np.array(times["ours"])
+    times = alternate({"rival": theirs, "ours": mine}, networks, pairs)
+    ratios = times["rival"] / times["ours"]
     result = {"race": name, "loading": loading, "pairs": pairs, "rounds": rounds, "operations of a round": counts}
     for column, clock in enumerate(("wall", "CPU")):
         low, high = interval(ratios[:, column])
         result[clock] = {
             "ratio": float(np.median(ratios[:, column])),
             "interval": [low, high],
-            **{f"{who}, ms a round": 1e3 * np.median([t[column] for t in times[who]]) / rounds for who in times},
+            **{f"{who}, ms a round": 1e3 * np.median(times[who][:, column]) / rounds for who in times},
         }
         print(f"{name}, {loading}: {clock} time {result[clock]['ratio']:.2f} ({low:.2f} to {high:.2f})", flush=True)
     return result
@@ -168,8 +179,7 @@ def main() -> None:
         races = [race(name, loading, arguments.pairs) for name in arguments.races for loading in arguments.loading]
     result = {
         "races": races,
-        "device": f"CPU, {arguments.threads} thread{'s' if arguments.threads > 1 else ''}",
-        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+        **circumstances("cpu"),
     }
     store(arguments.out, result)
 

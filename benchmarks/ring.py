@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import gan_course
-from benchmarks.store import store
+from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, metrics, networks, seed_everything
 
 SAMPLES, STD = 10_000, 0.05
@@ -61,7 +60,6 @@ def run(seeds: list[int], rounds: int, batch_size: int, variant: str = "recipe")
         modes.append(coverage.modes)
         quality.append(round(100 * coverage.quality, 2))
         print(f"seed {seed}: {coverage}, in {seconds[-1]:.0f} s", flush=True)
-    threads = torch.get_num_threads()
     return {
         "experiment": "Ring of eight, non-saturating GAN" + ("" if variant == "recipe" else f": {VARIANTS[variant]}"),
         "chapter": "02_minimax_gan",
@@ -70,8 +68,7 @@ def run(seeds: list[int], rounds: int, batch_size: int, variant: str = "recipe")
             "modes found of 8": {"value": "1", "source": "srivastava2017veegan"},
             "samples within 3σ of a mode, %": {"value": "99.3", "source": "srivastava2017veegan"},
         },
-        "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
-        "versions": {"gan_course": gan_course.__version__, "torch": torch.__version__.split("+")[0]},
+        **circumstances("cpu"),
         "seeds": seeds,
         "rounds": rounds,
         "seconds": seconds,

@@ -25,10 +25,10 @@ def test_the_rivals_networks_have_the_described_sizes():
 
 @pytest.mark.parametrize("name", peers.RACES)
 def test_a_round_of_either_has_the_same_steps_and_changes_both_networks(name):
-    rival, make, ours, size, _ = peers.RACES[name]
+    rival, make, game, size, _ = peers.RACES[name]
     images = torch.rand(200, 1, size, size) * 2 - 1
     batches = peers.from_memory(images)
-    runs = {"rival": lambda pair: rival(pair, batches, 1), "ours": lambda pair: ours(pair, images, 1)}
+    runs = {"rival": lambda pair: rival(pair, batches, 1), "ours": lambda pair: peers.play(game(pair), images, 1)}
     counts = {}
     for who, run in runs.items():
         pair = make()
@@ -40,11 +40,11 @@ def test_a_round_of_either_has_the_same_steps_and_changes_both_networks(name):
 
 
 def test_the_rival_of_the_race_pays_for_gradients_it_throws_away():
-    rival, make, ours, _, _ = peers.RACES["PyTorch-GAN wgan_gp"]
+    rival, make, game, _, _ = peers.RACES["PyTorch-GAN wgan_gp"]
     images = torch.rand(200, 1, 28, 28) * 2 - 1
     batches = peers.from_memory(images)
     theirs = peers.operations(lambda pair: rival(pair, batches, 1), make)
-    mine = peers.operations(lambda pair: ours(pair, images, 1), make)
+    mine = peers.operations(lambda pair: peers.play(game(pair), images, 1), make)
     assert mine["matrix products"] < theirs["matrix products"]
 
 
