@@ -28,5 +28,13 @@ class Diverged(CourseError, ArithmeticError):
     """A loss became infinite or not a number."""
 
 
+class DivergenceWarning(UserWarning):
+    """A loss became infinite or not a number, and training goes on all the same, as it was asked to."""
+
+
 class CheckpointError(CourseError, OSError):
     """A checkpoint that cannot be read, or that belongs to something else."""
+
+
+class ProcessLost(CourseError, RuntimeError):
+    """Another process of the same training has ended."""

@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_course.data.sources import as_source, derived_seed
-from gan_course.errors import Diverged
+from gan_course.errors import Diverged, DivergenceWarning
 from gan_course.games.base import Game, Turn
+from gan_course.processes import Processes
 
 Callback = Callable[[Game, "History"], None]
 
@@ -36,8 +38,9 @@ class History:
     def __init__(self):
         self.rounds, self.seconds, self.interrupted = 0, 0.0, False
         self.columns: dict[str, array] = {}
-        self.state: dict[str, Any] = {}  # optimisers, random states and the place in the data, filled by fit
+        self.state: dict[str, Any] = {}  # optimisers; random states and place in the data of each process: fit's
         self._read = 0  # rounds whose numbers are in the columns
+        self._faults: list[tuple[str, float, int]] = []  # what was no finite number: name, value, round
         self._pending: list[dict[str, Tensor]] = []
 
     @property
@@ -75,11 +78,19 @@ class History:
             for name in row:
                 if name not in self.columns:
                     self.columns[name] = array("d", [math.nan] * self._read)
-                self.columns[name].append(next(numbers))
+                self.columns[name].append(number := next(numbers))
+                if not math.isfinite(number):
+                    self._faults.append((name, number, self._read + 1))
             self._read += 1
             for column in self.columns.values():
                 if len(column) < self._read:
                     column.append(math.nan)
+
+    def take_faults(self) -> list[tuple[str, float, int]]:
+        """Name, value and round of each number read since the last call that is infinite or not a number."""
+        self.read()
+        faults, self._faults = self._faults, []
+        return faults
 
     def __repr__(self) -> str:
         terms = ", ".join(f"{name} {value:.4g}" for name, value in self.last().items())
@@ -89,13 +100,17 @@ class History:
 class _Seat:
     """A turn with its optimiser, for as long as `fit` runs."""
 
-    def __init__(self, turn: Turn, compile: bool):
+    def __init__(self, turn: Turn, compile: bool, device: torch.device, processes: Processes):
         self.turn, self.parameters = turn, turn.parameters()
         if not self.parameters:
             raise ValueError(f"the turn of {turn.player!r} has no parameters to change: check its networks")
         self.optimizer = turn.optimizer(self.parameters)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.loss = torch.compile(turn.loss) if compile else turn.loss
+        self.processes = processes
+        # CUDA graphs write their results into the same memory at every step: what is to last must be copied.
+        self.graphs = compile and device.type == "cuda"
+        mode = "reduce-overhead" if self.graphs else "default"
+        self.loss = torch.compile(turn.loss, mode=mode) if compile else turn.loss
 
     def steps(self, round: int) -> int:
         return self.turn.steps(round) if callable(self.turn.steps) else self.turn.steps
@@ -105,20 +120,32 @@ class _Seat:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over an optimiser's state, each tensor stored in the order of its parameter, as fused steps need it."""
+        self.optimizer.load_state_dict(state)
+        for parameter, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
     def free(self, free: bool) -> None:
         for parameter in self.parameters:
             parameter.requires_grad_(free)
 
     def step(self, batch: Any, precision: contextlib.AbstractContextManager) -> dict[str, Tensor]:
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
         self.optimizer.zero_grad(set_to_none=True)
         with precision:
             loss = self.loss(batch)
         terms = loss if isinstance(loss, dict) else {"loss": loss}
         sum(terms.values()).backward()
+        self.processes.average(p.grad for p in self.parameters if p.grad is not None)
         self.optimizer.step()
         if self.turn.after_step is not None:
             self.turn.after_step()
-        return {f"{self.turn.player}/{name}": term.detach() for name, term in terms.items()}
+        kept = {f"{self.turn.player}/{name}": term.detach() for name, term in terms.items()}
+        return {name: term.clone() for name, term in kept.items()} if self.graphs else kept
 
 
 def fit(
@@ -135,6 +162,7 @@ def fit(
     device: str | torch.device | None = None,
     precision: str | None = None,
     compile: bool = False,
+    on_divergence: str = "stop",
 ) -> History:
     """Play rounds of a game: every turn in order, each with its steps, each step on a fresh batch.
 
@@ -143,11 +171,16 @@ def fit(
 
     Ctrl-C lets the round finish and returns what was learned; a second Ctrl-C raises `KeyboardInterrupt`.
 
+    Inside a process group of `torch.distributed` all processes play one game: it starts with the first one's weights,
+    each draws its own `batch_size` samples and noise, gradients are averaged in every step, terms and floating-point
+    buffers in every round. The first process shows progress and runs the callbacks. (Use `Paired`, `Unpaired` or a
+    tensor, and the samples of a pass are divided among the processes.)
+
     Args:
         game: the game; its weights are changed in place.
         source: a tensor of samples, `Paired`, `Unpaired`, or a re-iterable of batches such as a `DataLoader`.
         rounds: the total, also when a history is continued.
-        batch_size: samples per step (a `DataLoader` keeps its own).
+        batch_size: samples per step, in each process (a `DataLoader` keeps its own).
         seed: governs batches and noise. Weights are made earlier: call `seed_everything` before you build networks.
         players: only these take their turns; by default all.
         history: an earlier history of this game, from memory or from `checkpoint.load`: everything goes on from
@@ -157,17 +190,21 @@ def fit(
             (default 1) and after the last one. They run in a forked random state: watching changes nothing.
         device: where to train, such as `"cpu"` or `"cuda:1"`; by default the first CUDA device, else the CPU.
         precision: `"bf16"` computes in bfloat16 where that is safe, with losses in float32.
-        compile: compile each turn's loss with `torch.compile`.
+        compile: compile each turn's loss with `torch.compile`, on a GPU with CUDA graphs: batches must be of one size.
+        on_divergence: what happens when a term is infinite or not a number: `"stop"`, or `"continue"` with a warning.
 
     Returns:
         The history; `history.frame` is a `DataFrame`.
 
     Raises:
         ValueError: for arguments that cannot be right; the message says what is allowed.
-        Diverged: when a loss is infinite or not a number (looked at every so many rounds, not each).
+        Diverged: when a term is infinite or not a number (looked at every so many rounds, and before callbacks).
+        ProcessLost: when another process of the group has ended.
     """
     history = History() if history is None else history
-    _check(rounds, batch_size, history)
+    processes = Processes()
+    _share(history, processes)
+    _check(rounds, batch_size, history, on_divergence)
     until = rounds if until is None else until
     if not history.rounds < until <= rounds:
         raise ValueError(f"until={until!r} was given; it must lie above {history.rounds} and not above rounds={rounds}")
@@ -179,17 +216,22 @@ def fit(
     history.interrupted = False
     try:
         game.to(device).train()
-        seats = _seats(game, players, compile)
-        stream = source.stream(batch_size, device, derived_seed(seed, "data"))
-        with _randomness(device), _progress(history, rounds) as bar, _interruptible() as interrupted:
-            torch.manual_seed(derived_seed(seed, "noise"))
+        _lay_out(game, torch.channels_last)
+        processes.spread([*game.parameters(), *game.buffers()])
+        seats = _seats(game, players, compile, device, processes)
+        part = {"part": (processes.rank, processes.size)} if processes.size > 1 else {}
+        stream = source.stream(batch_size, device, derived_seed(seed, "data"), **part)
+        match = _Match(game, seats, stream, history, processes, device, callbacks, rounds, until, on_divergence)
+        with _randomness(device), match.progress_bar(), _interruptible() as interrupted:
+            torch.manual_seed(derived_seed(seed, "noise" if processes.rank == 0 else f"noise {processes.rank}"))
             if history.rounds:
-                _restore(history, seats, stream, device)
+                match.restore()
             for parameter in flags:
                 parameter.requires_grad_(False)
-            _play(game, seats, stream, rounds, until, history, callbacks, device, precision, bar, interrupted)
-            _keep(history, seats, stream, device)
+            match.play(_precision(precision, device), interrupted)
+            match.keep()
     finally:
+        _lay_out(game, torch.contiguous_format)
         for parameter, flag in flags.items():
             parameter.requires_grad_(flag)
             parameter.grad = None
@@ -199,76 +241,138 @@ def fit(
     return history
 
 
-def _play(game, seats, stream, rounds, until, history, callbacks, device, precision, bar, interrupted) -> None:
-    scalars = [name for name, b in game.named_buffers() if b.ndim == 0 and b.is_floating_point() and name != "progress"]
-    autocast = _precision(precision, device)
-    start, looked, before = time.monotonic(), time.monotonic(), history.seconds
+class _Match:
+    """One call of `fit`: who plays, with what, and how far."""
 
-    def keep() -> None:
-        _keep(history, seats, stream, device)
+    def __init__(self, game, seats, stream, history, processes, device, callbacks, rounds, until, on_divergence):
+        self.game, self.seats, self.stream, self.history, self.processes = game, seats, stream, history, processes
+        self.device, self.callbacks, self.rounds, self.until = device, callbacks, rounds, until
+        self.on_divergence, self.warned = on_divergence, False
+        self.periods = processes.agree([getattr(callback, "every", 1) for callback in callbacks])
+        self.looked, self.looked_at, self.next_look = time.monotonic(), history.rounds, history.rounds + 1
 
-    if not history.rounds:
-        _watch(game, history, callbacks, device, until, keep)
-    while history.rounds < until:
-        progress = history.rounds / rounds
-        game.progress.fill_(progress)
+    def progress_bar(self) -> tqdm:
+        done, all_ = self.history.rounds, self.rounds
+        hidden = None if self.processes.rank == 0 else True
+        self.bar = tqdm(
+            total=all_, initial=done, unit="round", mininterval=_READ_EVERY, dynamic_ncols=True, disable=hidden
+        )
+        return self.bar
+
+    def play(self, precision: contextlib.AbstractContextManager, interrupted: threading.Event) -> None:
+        game, history = self.game, self.history
+        floats = {name: b for name, b in game.named_buffers() if b.is_floating_point() and name != "progress"}
+        scalars = [name for name, b in floats.items() if b.ndim == 0]
+        start, before = time.monotonic(), history.seconds
+        if not history.rounds:
+            self.call_back()
+        while history.rounds < self.until:
+            progress = history.rounds / self.rounds
+            game.progress.fill_(progress)
+            terms: dict[str, Tensor] = {}
+            for seat in self.seats:
+                terms.update(self.take_turn(seat, progress, precision))
+            self.processes.average([*terms.values(), *floats.values()])
+            for name in scalars:
+                terms[name] = game.get_buffer(name).clone()
+            history.record(terms)
+            self.bar.update()
+            history.seconds = before + time.monotonic() - start
+            stop = self.look_about(interrupted)
+            self.call_back()
+            if stop and history.rounds < self.until:
+                history.interrupted = True
+                return
+        game.progress.fill_(history.rounds / self.rounds)
+
+    def take_turn(self, seat: _Seat, progress: float, precision: contextlib.AbstractContextManager) -> dict:
         terms: dict[str, Tensor] = {}
-        for seat in seats:
-            seat.set_rate(progress)
-            seat.free(True)
-            for _ in range(seat.steps(history.rounds)):
-                terms.update(seat.step(next(stream), autocast))
-            seat.free(False)
-        for name in scalars:
-            terms[name] = game.get_buffer(name).clone()
-        history.record(terms)
-        bar.update()
-        now = time.monotonic()
-        history.seconds = before + now - start
-        stop = interrupted.is_set() or history.rounds == until
-        if stop or now - looked > _READ_EVERY or history.unread >= _READ_AT_MOST:
-            _look(history, bar)
-            looked = now
-        _watch(game, history, callbacks, device, until, keep)
-        if stop and history.rounds < until:
-            history.interrupted = True
+        seat.set_rate(progress)
+        seat.free(True)
+        try:
+            for _ in range(seat.steps(self.history.rounds)):
+                terms.update(seat.step(next(self.stream), precision))
+        except Exception as error:
+            error.add_note(f"This happened in round {self.history.rounds + 1}, in the turn of {seat.turn.player!r}.")
+            raise
+        seat.free(False)
+        return terms
+
+    def look_about(self, interrupted: threading.Event) -> bool:
+        """Look at the terms if it is time, and say whether to stop: all processes in one round, with one answer."""
+        history, now = self.history, time.monotonic()
+        due = history.rounds == self.until or history.unread >= _READ_AT_MOST
+        if self.processes.size == 1:
+            stop = interrupted.is_set()
+            if due or stop or now - self.looked > _READ_EVERY:
+                self.look()
+                self.looked = now
+            return stop
+        if not due and history.rounds < self.next_look:
+            return False
+        stop = any(self.processes.gather(interrupted.is_set()))
+        self.look()
+        pace = (history.rounds - self.looked_at) / max(now - self.looked, 1e-6)
+        self.next_look = history.rounds + self.processes.agree(max(1, int(pace * _READ_EVERY)))
+        self.looked, self.looked_at = now, history.rounds
+        return stop
+
+    def look(self) -> None:
+        """Read the terms, show the newest, and stop or warn if one of them is no finite number."""
+        history = self.history
+        for name, value, round in sorted(history.take_faults(), key=lambda fault: fault[2]):
+            player, _, term = name.rpartition("/")
+            text = (
+                f"{player or 'the game'}'s {term} became {value} in round {round}: training has diverged. Lower the "
+                "learning rate, check that the data are finite, or bound the scores (a gradient penalty does)"
+            )
+            if self.on_divergence == "stop":
+                raise Diverged(text)
+            if not self.warned:
+                warnings.warn(f"{text}; it goes on, as asked", DivergenceWarning, stacklevel=4)
+                self.warned = True
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in history.last().items()}, refresh=False)
+
+    def call_back(self) -> None:
+        """Call the callbacks that are due, in the first process."""
+        rounds = self.history.rounds
+        due = [i for i, period in enumerate(self.periods) if rounds % period == 0 or rounds == self.until]
+        if not due:
             return
-    game.progress.fill_(history.rounds / rounds)
+        self.look()
+        self.keep()  # a callback may save a checkpoint, from which training is to go on as if there had been no break
+        if self.processes.rank == 0:
+            with _randomness(self.device):
+                for i in due:
+                    self.callbacks[i](self.game, self.history)
 
+    def keep(self) -> None:
+        """Put into the history what it takes to go on from here."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        optimizers = {seat.turn.player: seat.optimizer.state_dict() for seat in self.seats}
+        self.history.state = {
+            "optimizers": {**self.history.state.get("optimizers", {}), **optimizers},
+            "processes": self.processes.gather({"random": random, "source": self.stream.state_dict()}),
+        }
 
-def _look(history: History, bar: tqdm) -> None:
-    """Read the terms, show the newest, and stop if one of them is no number."""
-    first = history.rounds - history.unread
-    reported = [set(row) for row in history._pending]
-    history.read()
-    for offset, names in enumerate(reported):
-        for name in sorted(names):
-            value = history.columns[name][first + offset]
-            if not math.isfinite(value):
-                player, _, term = name.rpartition("/")
-                raise Diverged(
-                    f"{player or 'the game'}'s {term} became {value} in round {first + offset + 1}: training has "
-                    "diverged. Lower the learning rate, check that the data are finite, or bound the scores "
-                    "(a gradient penalty does)"
-                )
-    bar.set_postfix({name: f"{value:.3f}" for name, value in history.last().items()}, refresh=False)
-
-
-def _watch(
-    game: Game,
-    history: History,
-    callbacks: Sequence[Callback],
-    device: torch.device,
-    last: int,
-    keep: Callable[[], None],
-) -> None:
-    due = [c for c in callbacks if history.rounds % getattr(c, "every", 1) == 0 or history.rounds == last]
-    if not due:
-        return
-    keep()  # a callback may save a checkpoint, from which training is to go on as if there had been no break
-    with _randomness(device):
-        for callback in due:
-            callback(game, history)
+    def restore(self) -> None:
+        """Go on from what the history holds."""
+        state = self.history.state
+        for seat in self.seats:
+            if seat.turn.player in state["optimizers"]:
+                seat.load(state["optimizers"][seat.turn.player])
+        if len(state["processes"]) != self.processes.size:
+            raise ValueError(
+                f"the history was made by {len(state['processes'])} processes and now there are {self.processes.size}: "
+                "each has random numbers of its own to go on with; start as many"
+            )
+        mine = state["processes"][self.processes.rank]
+        torch.set_rng_state(mine["random"]["cpu"])
+        if self.device.type == "cuda" and "cuda" in mine["random"]:
+            torch.cuda.set_rng_state(mine["random"]["cuda"], self.device)
+        self.stream.load_state_dict(mine["source"])
 
 
 def every(rounds: int, callback: Callback) -> Callback:
@@ -304,7 +408,23 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
     return found
 
 
-def _check(rounds: int, batch_size: int, history: History) -> None:
+def _lay_out(game: Game, format: torch.memory_format) -> None:
+    """Store the weights of convolutions in this order; with channels last, convolutions are faster on every device."""
+    for parameter in game.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=format)
+
+
+def _share(history: History, processes: Processes) -> None:
+    """Give every process the history of the first one."""
+    if processes.size > 1:
+        history.read()
+        vars(history).update(processes.agree(vars(history) if processes.rank == 0 else None))
+
+
+def _check(rounds: int, batch_size: int, history: History, on_divergence: str) -> None:
+    if on_divergence not in ("stop", "continue"):
+        raise ValueError(f"on_divergence={on_divergence!r} was given; it must be 'stop' or 'continue'")
     for name, value in (("rounds", rounds), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}={value!r} was given; it must be a whole number of at least 1")
@@ -315,7 +435,9 @@ def _check(rounds: int, batch_size: int, history: History) -> None:
         )
 
 
-def _seats(game: Game, players: Sequence[str] | None, compile: bool) -> list[_Seat]:
+def _seats(
+    game: Game, players: Sequence[str] | None, compile: bool, device: torch.device, processes: Processes
+) -> list[_Seat]:
     turns = game.turns()
     names = [turn.player for turn in turns]
     if not turns or len(set(names)) != len(names):
@@ -323,7 +445,7 @@ def _seats(game: Game, players: Sequence[str] | None, compile: bool) -> list[_Se
     wanted = names if players is None else list(players)
     if not wanted or not set(wanted) <= set(names):
         raise ValueError(f"players={wanted} were asked to play; this game has {names}")
-    return [_Seat(turn, compile) for turn in turns if turn.player in wanted]
+    return [_Seat(turn, compile, device, processes) for turn in turns if turn.player in wanted]
 
 
 def _precision(precision: str | None, device: torch.device) -> contextlib.AbstractContextManager:
@@ -340,30 +462,6 @@ def _randomness(device: torch.device) -> Iterator[None]:
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         yield
-
-
-def _keep(history: History, seats: list[_Seat], stream: Any, device: torch.device) -> None:
-    random = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        random["cuda"] = torch.cuda.get_rng_state(device)
-    optimizers = {**history.state.get("optimizers", {}), **{s.turn.player: s.optimizer.state_dict() for s in seats}}
-    history.state = {"optimizers": optimizers, "random": random, "source": stream.state_dict()}
-
-
-def _restore(history: History, seats: list[_Seat], stream: Any, device: torch.device) -> None:
-    for seat in seats:
-        if seat.turn.player in history.state["optimizers"]:
-            seat.optimizer.load_state_dict(history.state["optimizers"][seat.turn.player])
-    torch.set_rng_state(history.state["random"]["cpu"])
-    if device.type == "cuda" and "cuda" in history.state["random"]:
-        torch.cuda.set_rng_state(history.state["random"]["cuda"], device)
-    stream.load_state_dict(history.state["source"])
-
-
-@contextlib.contextmanager
-def _progress(history: History, rounds: int) -> Iterator[tqdm]:
-    with tqdm(total=rounds, initial=history.rounds, unit="round", mininterval=_READ_EVERY, dynamic_ncols=True) as bar:
-        yield bar
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 Batch = Any
+Part = tuple[int, int]
 
 
 def derived_seed(seed: int, purpose: str) -> int:
@@ -31,18 +32,20 @@ class Rows:
             )
         self.tensors, self.single = tuple(tensors), single
 
-    def stream(self, batch_size: int, device: torch.device, seed: int) -> "RowStream":
-        """An endless stream of batches."""
-        return RowStream(self, batch_size, device, seed)
+    def stream(self, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)) -> "RowStream":
+        """An endless stream of batches; `part=(k, n)`: the k-th of n batches drawn together, for n processes."""
+        return RowStream(self, batch_size, device, seed, part)
 
 
 class RowStream:
     """The stream of `Rows`; its state is the order of this pass, the place in it, and the generator."""
 
-    def __init__(self, rows: Rows, batch_size: int, device: torch.device, seed: int):
+    def __init__(self, rows: Rows, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)):
         """See `Rows.stream`."""
         self.tensors = [t.to(device) for t in rows.tensors]
-        self.single, self.batch_size, self.n = rows.single, batch_size, len(rows.tensors[0])
+        self.single, self.n = rows.single, len(rows.tensors[0])
+        self.batch_size = batch_size * part[1]  # of all processes together
+        self.mine = slice(part[0] * batch_size, (part[0] + 1) * batch_size)
         # Orders are made on the CPU, so that the same seed shows the same data on every device.
         self.generator = torch.Generator().manual_seed(seed)
         self.device, self.place, self.order = device, self.n, torch.empty(0, dtype=torch.long)
@@ -55,13 +58,18 @@ class RowStream:
             pieces, missing = [], self.batch_size
             while missing:
                 if self.place == self.n:
-                    self.order, self.place = torch.randperm(self.n, generator=self.generator).to(self.device), 0
+                    self.order, self.place = self._new_order(), 0
                 pieces.append(self.order[self.place : self.place + missing])
                 self.place += len(pieces[-1])
                 missing -= len(pieces[-1])
             index = torch.cat(pieces)
-        batch = tuple(t[index] for t in self.tensors)
+        batch = tuple(t[index[self.mine]] for t in self.tensors)
         return batch[0] if self.single else batch
+
+    def _new_order(self) -> Tensor:
+        pinned = self.device.type == "cuda"  # so that the device need not be waited for
+        order = torch.randperm(self.n, generator=self.generator, pin_memory=pinned)
+        return order.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What it takes to go on from here."""
@@ -107,11 +115,14 @@ class Unpaired:
             )
         self.sizes = None if sizes is None else list(sizes)
 
-    def stream(self, batch_size: int, device: torch.device, seed: int) -> "JointStream":
+    def stream(self, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)) -> "JointStream":
         """An endless stream of batches."""
         sizes = self.sizes or [batch_size] * len(self.sources)
-        parts = enumerate(zip(self.sources, sizes, strict=True))
-        return JointStream([s.stream(n, device, derived_seed(seed, f"source {i}")) for i, (s, n) in parts], self.names)
+        streams = [
+            source.stream(size, device, derived_seed(seed, f"source {i}"), part)
+            for i, (source, size) in enumerate(zip(self.sources, sizes, strict=True))
+        ]
+        return JointStream(streams, self.names)
 
 
 class JointStream:
@@ -151,9 +162,9 @@ class Loader:
             )
         self.batches = batches
 
-    def stream(self, batch_size: int, device: torch.device, seed: int) -> "LoaderStream":
-        """An endless stream of the loader's own batches."""
-        return LoaderStream(self.batches, device, seed)
+    def stream(self, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)) -> "LoaderStream":
+        """An endless stream of the loader's own batches; of several processes, each shuffles by a seed of its own."""
+        return LoaderStream(self.batches, device, derived_seed(seed, f"part {part[0]}") if part[0] else seed)
 
 
 class LoaderStream:

@@ -34,13 +34,16 @@ def sgd(rate: float = 0.1, momentum: float = 0.0) -> OptimizerFactory:
 
 def clipped(factory: OptimizerFactory, norm: float) -> OptimizerFactory:
     """Makes the same optimiser, with the joint norm of the gradients cut to `norm` before each step."""
+    _positive(norm)
 
     def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         parameters = list(parameters)
         optimizer = factory(parameters)
-        optimizer.register_step_pre_hook(
-            lambda *_: torch.nn.utils.clip_grad_norm_(parameters, _positive(norm)) and None
-        )
+
+        def cut(*_) -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, norm)
+
+        optimizer.register_step_pre_hook(cut)
         return optimizer
 
     return make

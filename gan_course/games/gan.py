@@ -28,6 +28,7 @@ class GAN(Game):
         optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
         rate: Callable[[float], float] = constant,
         average: float | None = None,
+        reuse_fakes: bool = False,
     ):
         """A game of two.
 
@@ -41,6 +42,8 @@ class GAN(Game):
             rate: factor on both learning rates as a function of progress.
             average: if given, samples come from an average of the generator over the rounds that keeps this share of
                 itself at each step (for example 0.999); the players themselves still play with the newest weights.
+            reuse_fakes: the generator moves on the very fakes of the discriminator's last step, instead of new ones as
+                in the paper: one forward pass of the generator less in a round.
         """
         super().__init__()
         if latent_size < 1:
@@ -53,29 +56,34 @@ class GAN(Game):
         self.objective = objectives.get(objective) if isinstance(objective, str) else objective
         self.latent_size, self.discriminator_steps = latent_size, discriminator_steps
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
+        self.reuse_fakes = reuse_fakes
         self.averaged = None if average is None else lagged(generator)
 
     def noise(self, n: int) -> Float[Tensor, "n latent"]:
         """`n` latent vectors from the standard normal distribution, on the game's device."""
         return torch.randn(n, self.latent_size, device=self.device)
 
-    def discriminator_loss(self, real: Tensor) -> dict[str, Tensor]:
-        """The discriminator's terms on a batch; the fakes carry no gradient to the generator."""
-        with torch.no_grad():
-            fake = self.generator(self.noise(len(real)))
-        return self.objective.for_discriminator(self.discriminator, real, fake)
+    def discriminator_loss(self, real: Tensor, fake: Tensor | None = None) -> dict[str, Tensor]:
+        """The discriminator's terms on a batch; the fakes, by default new ones, carry no gradient to the generator."""
+        if fake is None:
+            with torch.no_grad():
+                fake = self.generator(self.noise(len(real)))
+        return self.objective.for_discriminator(self.discriminator, real, fake.detach())
 
-    def generator_loss(self, real: Tensor) -> dict[str, Tensor]:
-        """The generator's terms on as many fakes as the batch has samples."""
-        return self.objective.for_generator(self.discriminator, real, self.generator(self.noise(len(real))))
+    def generator_loss(self, real: Tensor, fake: Tensor | None = None) -> dict[str, Tensor]:
+        """The generator's terms on the fakes, by default new ones, as many as the batch has samples."""
+        if fake is None:
+            fake = self.generator(self.noise(len(real)))
+        return self.objective.for_generator(self.discriminator, real, fake)
 
     def turns(self) -> list[Turn]:
         """The discriminator's turn, then the generator's."""
+        fakes = _Fakes(self) if self.reuse_fakes else None
         return [
             Turn(
                 "discriminator",
                 [self.discriminator],
-                self.discriminator_loss,
+                fakes.discriminator_loss if fakes else self.discriminator_loss,
                 steps=self.discriminator_steps,
                 optimizer=chosen(self.optimizer, "discriminator"),
                 rate=self.rate,
@@ -84,7 +92,7 @@ class GAN(Game):
             Turn(
                 "generator",
                 [self.generator],
-                self.generator_loss,
+                fakes.generator_loss if fakes else self.generator_loss,
                 optimizer=chosen(self.optimizer, "generator"),
                 rate=self.rate,
                 after_step=self._follow if self.average is not None else None,
@@ -103,3 +111,32 @@ class GAN(Game):
         generator = self.averaged if self.averaged is not None else self.generator
         with evaluating(generator):
             return generator(latents)
+
+
+class _Fakes:
+    """Both players' losses in a round of a game, the generator's on the fakes of the discriminator's last step."""
+
+    def __init__(self, game: GAN):
+        self.game, self.steps, self.fake = game, 0, None
+
+    def discriminator_loss(self, real: Tensor) -> dict[str, Tensor]:
+        self.steps += 1
+        last = self.steps % self.game.discriminator_steps == 0
+        if not last or torch.compiler.is_compiling():  # a compiled function keeps no graph for the next one
+            return self.game.discriminator_loss(real)
+        self.fake = self._drawn(len(real))
+        return self.game.discriminator_loss(real, self.fake)
+
+    def generator_loss(self, real: Tensor) -> dict[str, Tensor]:
+        fake, self.fake = self.fake, None
+        return self.game.generator_loss(real, fake)
+
+    def _drawn(self, n: int) -> Tensor:
+        """Fakes with their graph, although the generator stands still in this turn."""
+        resting = [p for p in self.game.generator.parameters() if not p.requires_grad]
+        for p in resting:
+            p.requires_grad_(True)
+        fake = self.game.generator(self.game.noise(n))
+        for p in resting:
+            p.requires_grad_(False)
+        return fake

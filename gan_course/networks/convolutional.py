@@ -68,6 +68,8 @@ class Decoder(nn.Module):
 class Encoder(nn.Module):
     """Images to vectors: strided convolutions, then linear layers. Without outputs: scores of shape `(n,)`."""
 
+    samplewise = True  # where its parts are: not with batch normalisation
+
     def __init__(self, size: int, channels: int, outputs: int | None, width: int, normalise: bool, hidden: int):
         """See `encoder`."""
         super().__init__()

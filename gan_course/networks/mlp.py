@@ -11,6 +11,8 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """Linear layers with an activation between them; samples of any shape are flattened first."""
 
+    samplewise = True
+
     def __init__(
         self,
         inputs: int,
@@ -64,6 +66,8 @@ class Fourier(nn.Module):
     Turns `(n, d)` into `(n, d (1 + 2 frequencies))`. With them a small MLP can tell apart points that lie close.
     """
 
+    samplewise = True
+
     def __init__(self, frequencies: int = 3):
         """`frequencies`: number of octaves."""
         super().__init__()
@@ -80,6 +84,8 @@ class Residual(nn.Module):
 
     As a generator, $G(z) = z + f(z)$: its first samples are nearly the noise itself, so that no mode is out of sight.
     """
+
+    samplewise = True  # where f is
 
     def __init__(self, network: nn.Module):
         """`network`: the $f$."""

@@ -35,7 +35,7 @@ class Objective:
 
     def for_discriminator(self, scorer: Scorer, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """The terms that the discriminator minimises the sum of: `adversarial`, and each penalty by its name."""
-        real_scores, fake_scores = checked(scorer(real), len(real)), checked(scorer(fake), len(fake))
+        real_scores, fake_scores = scores_of(scorer, real, fake)
         terms = {"adversarial": self.discriminator_loss(real_scores, fake_scores)}
         for penalty in self.penalties:
             terms[penalty.name] = penalty(scorer, real, fake)
@@ -51,6 +51,35 @@ class Objective:
     def __repr__(self) -> str:
         extra = "".join(f", {penalty!r}" for penalty in self.penalties)
         return f"<objective {self.name}{extra}>"
+
+
+_BY_ITSELF = {
+    *(nn.Sequential, nn.Identity, nn.Flatten, nn.Unflatten, nn.Linear, nn.LayerNorm, nn.GroupNorm),
+    *(nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Upsample, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d),
+    *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.Softplus),
+}
+
+
+def samplewise(scorer: Scorer) -> bool:
+    """Whether each sample is known to be scored by itself, whatever else is in the batch.
+
+    Known are PyTorch's layers of that kind, and modules whose class says `samplewise = True` (of itself: subclasses do
+    not inherit it). Batch normalisation is not of that kind, and dropout would draw other random numbers.
+    """
+    return isinstance(scorer, nn.Module) and all(
+        (type(part) in _BY_ITSELF or vars(type(part)).get("samplewise", False))
+        and not (part._forward_hooks or part._forward_pre_hooks)
+        for part in scorer.modules()
+    )
+
+
+def scores_of(scorer: Scorer, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores of both, by one call where that makes no difference: see `samplewise`."""
+    if real.shape[1:] == fake.shape[1:] and real.dtype == fake.dtype and samplewise(scorer):
+        sizes = [len(real), len(fake)]
+        real_scores, fake_scores = checked(scorer(torch.cat([real, fake])), sum(sizes)).split(sizes)
+        return real_scores, fake_scores
+    return checked(scorer(real), len(real)), checked(scorer(fake), len(fake))
 
 
 def checked(scores: Tensor, n: int) -> Tensor:
