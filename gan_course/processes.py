@@ -68,6 +68,20 @@ class Processes:
             ) from error
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient, and the gradient of that."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        total = x.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        return _Sum.apply(slope)
+
+
 class SynchronisedBatchNorm(_BatchNorm):
     r"""Batch normalisation by the mean $\mu$ and variance $\sigma^2$ of the batches of all processes together.
 
@@ -83,16 +97,14 @@ class SynchronisedBatchNorm(_BatchNorm):
         """The normalised batch, of the same shape `(n, channels, ...)`."""
         if not self.training or Processes().size == 1:
             return super().forward(x)
-        from torch.distributed.nn.functional import all_reduce
-
         axes = [0, *range(2, x.ndim)]
         shape = [1, -1] + [1] * (x.ndim - 2)
         wide = x.float()
         sums = torch.cat([wide.sum(axes), wide.new_full((1,), x.numel() / x.shape[1])])
-        sums = all_reduce(sums)
+        sums = _Sum.apply(sums)
         n, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
         centred = wide - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / n
+        variance = _Sum.apply(centred.square().sum(axes)) / n
         if self.track_running_stats:
             with torch.no_grad():
                 self.num_batches_tracked += 1

@@ -234,7 +234,10 @@ def on_meta(monkeypatch):
     monkeypatch.setattr(training, "_READ_EVERY", 1e9)
     monkeypatch.setattr(training._Match, "look", lambda self: self.history._pending.clear())  # at the end
     monkeypatch.setattr(training._Match, "keep", lambda self: None)
-    for module in (sys.modules["torch.optim.adam"], sys.modules["torch.optim.optimizer"]):  # fused steps have a shape function for meta
+    for module in (
+        sys.modules["torch.optim.adam"],
+        sys.modules["torch.optim.optimizer"],
+    ):  # fused steps have a shape function for meta
         monkeypatch.setattr(module, "_get_fused_kernels_supported_devices", lambda: ["meta"], raising=False)
 
     def count(game, source, rounds):
@@ -248,7 +251,9 @@ def on_meta(monkeypatch):
 def images_game(kind):
     encoder, decoder = networks.encoder(16, 1, 6, 4), networks.decoder(16, 1, 3, 4)
     return (
-        games.VAE(encoder, decoder, 3) if kind == "vae" else games.AutoEncoder(encoder, networks.decoder(16, 1, 6, 4), 6)
+        games.VAE(encoder, decoder, 3)
+        if kind == "vae"
+        else games.AutoEncoder(encoder, networks.decoder(16, 1, 6, 4), 6)
     )
 
 
