@@ -28,7 +28,7 @@ from benchmarks import rivals
 from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, seed_everything
 
-BATCH = 64
+BATCH = rivals.BATCH
 COUNTED = {
     "matrix products": ("aten::addmm", "aten::mm"),
     "convolutions": ("aten::convolution",),

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 Pair = tuple[nn.Module, nn.Module]
 
+BATCH = 64
 TORCHGAN_RATES = (1e-4, 3e-4)  # of generator and discriminator, in its introduction to MNIST
 
 
@@ -186,4 +187,4 @@ def torchgan_dcgan(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
     trainer.save_model = trainer.logger.run_end_epoch = lambda *_: None
     trainer.logger.get_grad_viz().update_grads = lambda *_: None
     with contextlib.redirect_stdout(io.StringIO()):
-        trainer(Batches(batches, rounds, 64))
+        trainer(Batches(batches, rounds, BATCH))
