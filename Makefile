@@ -102,8 +102,9 @@ execute: $(VENV)/.book  ## run chapters in full and store their outputs: make ex
 stale: $(VENV)/.book  ## list the chapters made with another version of the code they import
 	@$(BIN)/gan-course stale $(CHAPTERS)
 
-results: $(VENV)/.book  ## write the table of the results page from benchmarks/results/*.json
+results: $(VENV)/.book  ## write the tables and the picture of the results page from benchmarks/results and benchmarks/races
 	@$(BIN)/python benchmarks/results.py
+	@$(BIN)/python -m benchmarks.standings
 
 address:  ## write the address of pyproject.toml wherever it is repeated
 	@$(PYTHON) book/address.py

@@ -1,6 +1,6 @@
 """A race: the loops of other projects against `fit`, on the same networks, batches, optimiser settings and threads.
 
-    python -m benchmarks.peers --pairs 30 --out benchmarks/races/peers.json
+    python -m benchmarks.peers --pairs 30 --out benchmarks/races/peers.json --resume
 
 Both run in one process, alternating, the first of a pair being now the one and now the other; each stretch begins with
 fresh networks from one seed. Reported is the ratio of the times, rival over ours, within each pair: its median, and an
@@ -12,9 +12,11 @@ torch's profiler, so that one can see what the rival's loop does that ours does 
 import argparse
 import contextlib
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from benchmarks import rivals
 from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, seed_everything
 
-BATCH = 64
+BATCH = rivals.BATCH
 COUNTED = {
     "matrix products": ("aten::addmm", "aten::mm"),
     "convolutions": ("aten::convolution",),
@@ -42,8 +44,15 @@ def wgan_gp(pair: rivals.Pair) -> games.GAN:
 
 
 def dcgan(pair: rivals.Pair) -> games.GAN:
-    """The game of the script `dcgan`."""
-    return games.GAN(*pair, latent_size=100, optimizer=games.adam(2e-4, (0.5, 0.999)))
+    """The game of the script `dcgan`, in which both players move on the same fakes."""
+    return games.GAN(*pair, latent_size=100, optimizer=games.adam(2e-4, (0.5, 0.999)), reuse_fakes=True)
+
+
+def torchgan_dcgan(pair: rivals.Pair) -> games.GAN:
+    """The game of torchgan's introduction to MNIST."""
+    rates = zip(("generator", "discriminator"), rivals.TORCHGAN_RATES, strict=True)
+    optimizer = {player: games.adam(rate, (0.5, 0.999)) for player, rate in rates}
+    return games.GAN(*pair, latent_size=100, optimizer=optimizer)
 
 
 def play(game: games.GAN, images: Tensor, rounds: int) -> None:
@@ -51,10 +60,23 @@ def play(game: games.GAN, images: Tensor, rounds: int) -> None:
     fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
 
 
-RACES = {  # the rival's loop, the networks, the game, the size of the images, rounds in a stretch
-    "PyTorch-GAN wgan_gp": (rivals.wgan_gp, rivals.wgan_gp_networks, wgan_gp, 28, 15),
-    "PyTorch-GAN dcgan": (rivals.dcgan, rivals.dcgan_networks, dcgan, 32, 3),
+class Race(NamedTuple):
+    """A rival's loop and what both sides train."""
+
+    rival: Callable[[rivals.Pair, Iterator[Tensor], int], None]
+    networks: Callable[[], rivals.Pair]
+    game: Callable[[rivals.Pair], games.GAN]
+    size: int  # of the images
+    rounds: int  # in a stretch
+    target: float  # the ratio to reach with the rival's own loading
+
+
+RACES = {
+    "PyTorch-GAN wgan_gp": Race(rivals.wgan_gp, rivals.wgan_gp_networks, wgan_gp, 28, 15, 1.8),
+    "PyTorch-GAN dcgan": Race(rivals.dcgan, rivals.dcgan_networks, dcgan, 32, 3, 1.4),
+    "torchgan DCGAN": Race(rivals.torchgan_dcgan, rivals.torchgan_networks, torchgan_dcgan, 32, 6, 1.5),
 }
+LOADINGS = ("memory", "own")
 
 
 def load(size: int) -> Tensor:
@@ -136,7 +158,7 @@ def interval(ratios: np.ndarray, repetitions: int = 10_000) -> tuple[float, floa
 
 def race(name: str, loading: str, pairs: int) -> dict:
     """Run the pairs of one race."""
-    rival, networks, game, size, rounds = RACES[name]
+    rival, networks, game, size, rounds, target = RACES[name]
     images = load(size)
     batches = from_memory(images) if loading == "memory" else from_pictures(size)
 
@@ -153,7 +175,15 @@ def race(name: str, loading: str, pairs: int) -> dict:
         counts[who] = {name: two[name] - one[name] for name in one}  # of one round, without beginning and end
     times = alternate({"rival": theirs, "ours": mine}, networks, pairs)
     ratios = times["rival"] / times["ours"]
-    result = {"race": name, "loading": loading, "pairs": pairs, "rounds": rounds, "operations of a round": counts}
+    result = {
+        "race": name,
+        "loading": loading,
+        "target": target if loading == "own" else None,
+        "pairs": pairs,
+        "rounds": rounds,
+        **circumstances("cpu"),
+        "operations of a round": counts,
+    }
     for column, clock in enumerate(("wall", "CPU")):
         low, high = interval(ratios[:, column])
         result[clock] = {
@@ -165,23 +195,45 @@ def race(name: str, loading: str, pairs: int) -> dict:
     return result
 
 
+Key = tuple[str, str]  # a race's name and its loading
+
+
+def finished(path: Path | None) -> dict[Key, dict]:
+    """The races that a file holds; none where there is no file."""
+    if path is None or not path.exists():
+        return {}
+    return {(race["race"], race["loading"]): race for race in json.loads(path.read_text(encoding="utf-8"))["races"]}
+
+
+def run(keys: list[Key], pairs: int, out: Path | None = None, resume: bool = False) -> None:
+    """Run these races and store each at once; with `resume`, only those that are not there as they would be run now."""
+    races = finished(out)
+    for key in keys:
+        if resume and key in races and {"pairs": pairs, **circumstances("cpu")}.items() <= races[key].items():
+            print(f"{', '.join(key)}: there already", flush=True)
+            continue
+        races[key] = race(*key, pairs)
+        store(out, {"races": list(races.values())})
+
+
 def main() -> None:
-    """Parse, race, write."""
+    """Parse and race."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--races", nargs="+", choices=list(RACES), default=list(RACES))
-    parser.add_argument("--loading", nargs="+", choices=["memory", "own"], default=["memory", "own"])
+    parser.add_argument("--loading", nargs="+", choices=LOADINGS, default=LOADINGS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--resume", action="store_true", help="pass over the races that --out holds already")
     arguments = parser.parse_args()
+    if arguments.pairs < 1:
+        parser.error(f"--pairs {arguments.pairs}: a race needs at least one pair")
+    if arguments.resume and arguments.out is None:
+        parser.error("--resume goes on with a file: name it with --out")
     torch.set_num_threads(arguments.threads)
     with contextlib.redirect_stderr(io.StringIO()):  # the bars are drawn as always, but not shown
-        races = [race(name, loading, arguments.pairs) for name in arguments.races for loading in arguments.loading]
-    result = {
-        "races": races,
-        **circumstances("cpu"),
-    }
-    store(arguments.out, result)
+        keys = [(name, loading) for name in arguments.races for loading in arguments.loading]
+        run(keys, arguments.pairs, arguments.out, arguments.resume)
 
 
 if __name__ == "__main__":

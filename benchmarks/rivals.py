@@ -4,16 +4,26 @@ PyTorch-GAN's scripts `wgan_gp` and `dcgan`: batches come from a `DataLoader` ov
 picture through PIL; fakes carry their graph in the discriminator's step, which runs back into the generator for
 nothing; the discriminator is not frozen in the generator's step and collects gradients that are thrown away; Adam is
 the default one. What a script does beside training (printing, pictures) is left out.
+
+torchgan is no re-typed loop but the installed package (the extra `bench`): see `torchgan_dcgan`.
 """
 
+import contextlib
+import io
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 Pair = tuple[nn.Module, nn.Module]
+
+BATCH = 64
+TORCHGAN_RATES = (1e-4, 3e-4)  # of generator and discriminator, in its introduction to MNIST
 
 
 class Shaped(nn.Module):
@@ -125,3 +135,56 @@ def dcgan(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
         on_fake = entropy(discriminator(fake.detach()).sigmoid(), false)
         ((on_real + on_fake) / 2).backward()
         for_discriminator.step()
+
+
+def _torchgan() -> ModuleType:
+    """torchgan, which reads its switches for TensorBoard, Visdom and the console when it is imported: all off."""
+    os.environ |= {"TENSORBOARD_LOGGING": "0", "VISDOM_LOGGING": "0", "CONSOLE_LOGGING": "0"}
+    import torchgan
+
+    return torchgan
+
+
+def torchgan_networks() -> Pair:
+    """torchgan's own DCGAN for 32×32, in the widths of its introduction to MNIST: 32, 64 and 128 channels."""
+    models = _torchgan().models
+    return models.DCGANGenerator(100, 32, 1, step_channels=32), models.DCGANDiscriminator(32, 1, step_channels=32)
+
+
+class Batches:
+    """So many batches of a stream: an epoch, as torchgan's `Trainer` wants it."""
+
+    def __init__(self, batches: Iterator[Tensor], rounds: int, batch_size: int):
+        """`batch_size`: of the fakes in the generator's step, which the `Trainer` takes from its loader."""
+        self.batches, self.rounds, self.batch_size = batches, rounds, batch_size
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return itertools.islice(self.batches, self.rounds)
+
+
+def torchgan_dcgan(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
+    """One epoch of torchgan's `Trainer`: in every round a step of the generator, then one of the discriminator.
+
+    The `Trainer` trains with today's torch as it is. What it does at the end of an epoch is left out, for it is beside
+    training: the models are saved, and samples drawn, with an argument of torchvision's `make_grid` that is gone. Left
+    out too are the sums of squared gradients that it logs after every step. Its records of the losses stay.
+    """
+    torchgan = _torchgan()
+    trainer = torchgan.trainer.Trainer(
+        {
+            name: {
+                "name": lambda network=network: network,
+                "optimizer": {"name": torch.optim.Adam, "args": {"lr": rate, "betas": (0.5, 0.999)}},
+            }
+            for name, network, rate in zip(("generator", "discriminator"), pair, TORCHGAN_RATES, strict=True)
+        },
+        [torchgan.losses.MinimaxGeneratorLoss(), torchgan.losses.MinimaxDiscriminatorLoss()],
+        device=torch.device("cpu"),
+        epochs=1,
+        checkpoints=f"{tempfile.gettempdir()}/gan",  # folders that it would make
+        recon=tempfile.gettempdir(),
+    )
+    trainer.save_model = trainer.logger.run_end_epoch = lambda *_: None
+    trainer.logger.get_grad_viz().update_grads = lambda *_: None
+    with contextlib.redirect_stdout(io.StringIO()):
+        trainer(Batches(batches, rounds, BATCH))
