@@ -411,8 +411,9 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
 def _lay_out(game: Game, format: torch.memory_format) -> None:
     """Store the weights of convolutions in this order; with channels last, convolutions are faster on every device."""
     for parameter in game.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=format)
+        if parameter.ndim == 4:  # a new tensor: with one channel either order would pass for the other and stay
+            laid_out = torch.empty_like(parameter, memory_format=format)
+            parameter.data = laid_out.copy_(parameter.detach())
 
 
 def _share(history: History, processes: Processes) -> None:
