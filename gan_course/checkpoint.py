@@ -1,11 +1,14 @@
 """A game and its history in one file, from which training goes on as if there had been no break.
 
-The file is a safetensors file: tensors, and one JSON text. Loading it never executes anything.
+The file is a safetensors file: tensors, and one JSON text, with a checksum of both. Loading it never executes anything.
+The file that a new one takes the place of is kept beside it: `a.safetensors` becomes `a.previous.safetensors`.
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 import tempfile
 from array import array
 from pathlib import Path
@@ -16,18 +19,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gan_course.errors import CheckpointError
+from gan_course.errors import CheckpointDamaged, CheckpointError, Diverged
 from gan_course.games.base import Game
 from gan_course.training import History
 
-_VERSION = 1
+_VERSION = 2  # of the format
 
 
 def save(path: str | Path, game: Game, history: History, configuration: dict[str, Any] | None = None) -> None:
     """Write the game, its history and a configuration of your own (anything that JSON holds) to one file.
 
-    The file appears whole or not at all: it is written beside its place, flushed, and renamed.
+    The file appears whole or not at all: it is written beside its place, flushed, and renamed. What was there before
+    is kept as `previous(path)`.
+
+    Raises:
+        Diverged: if a weight is infinite or not a number; nothing is written then.
+        CheckpointError: if the file cannot be written; what was there is there still.
     """
+    for name, parameter in game.named_parameters():
+        if not parameter.detach().isfinite().all():
+            raise Diverged(
+                f"after round {history.rounds} the weights {name} are no longer finite numbers: training has diverged. "
+                "Lower the learning rate"
+            )
     history.read()
     tensors = {f"game/{name}": tensor for name, tensor in game.state_dict().items()}
     tensors |= {
@@ -36,7 +50,6 @@ def save(path: str | Path, game: Game, history: History, configuration: dict[str
     state = _flatten(history.state, "state", tensors)
     text = json.dumps(
         {
-            "version": _VERSION,
             "game": type(game).__name__,
             "rounds": history.rounds,
             "seconds": history.seconds,
@@ -47,8 +60,18 @@ def save(path: str | Path, game: Game, history: History, configuration: dict[str
     )
     # A copy of each tensor: safetensors refuses tensors that share memory, as shared networks' do.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"gan_course": text})
+    try:
+        with replacing(path, keep=previous(path)) as temporary:
+            save_file(tensors, temporary, metadata=_metadata(text, tensors))
+    except (SafetensorError, OSError) as error:
+        kept = "what was there before is there still" if Path(path).exists() else "nothing is there"
+        raise CheckpointError(f"{path} could not be written ({error}); {kept}") from error
+
+
+def previous(path: str | Path) -> Path:
+    """Where the checkpoint before the newest one at `path` is kept."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def load(path: str | Path, game: Game) -> History:
@@ -87,8 +110,11 @@ def configuration(path: str | Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path):
-    """Yields the name of a temporary file that takes the place of `path` when the block ends without an error."""
+def replacing(path: str | Path, keep: Path | None = None):
+    """Yields the name of a temporary file that takes the place of `path` when the block ends without an error.
+
+    What was there is kept as `keep`, if given. At every moment `path` is the old file or the new one, whole.
+    """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -99,33 +125,72 @@ def replacing(path: str | Path):
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        if keep is not None and path.exists():
+            _keep(path, keep)
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
 
 
+def _keep(path: Path, keep: Path) -> None:
+    """Give the file a second name, without a moment in which either name is missing that was there."""
+    spare = keep.with_name(f".{keep.name}.new")
+    spare.unlink(missing_ok=True)
+    try:
+        os.link(path, spare)
+    except OSError:  # a file system without second names
+        shutil.copyfile(path, spare)
+    os.replace(spare, keep)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the folder's names last too, where the system knows how."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _metadata(text: str, tensors: dict[str, Tensor]) -> dict[str, str]:
+    return {"gan_course": text, "version": str(_VERSION), "sha256": _digest(text, tensors)}
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
 def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("gan_course")
+            metadata = file.metadata() or {}
+            text = metadata.get("gan_course")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
+        raise CheckpointDamaged(
             f"{path} cannot be read as a checkpoint, it is damaged or something else ({error})"
-        ) from error
+        ) from None
     if text is None:
         raise CheckpointError(f"{path} is a safetensors file but no checkpoint of gan_course")
-    header = json.loads(text)
-    if header["version"] > _VERSION:
+    version = metadata.get("version", "")
+    if version.isdecimal() and int(version) > _VERSION:
         raise CheckpointError(
-            f"{path} was written in format {header['version']} by a newer gan_course; this one reads up to {_VERSION}: "
-            "upgrade it"
+            f"{path} was written in format {version} by a newer gan_course; this one reads up to {_VERSION}: upgrade it"
         )
-    return header, tensors
+    if metadata.get("sha256") != _digest(text, tensors):
+        raise CheckpointDamaged(f"{path} is damaged: its content is not what was written (the checksum differs)")
+    return json.loads(text), tensors
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

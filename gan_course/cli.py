@@ -29,7 +29,7 @@ def main() -> None:
     except (CourseError, ValueError, OSError) as error:
         if os.environ.get("GAN_COURSE_TRACEBACK"):
             raise
-        print(f"gan-course: {error}", file=sys.stderr)
+        print(f"gan-course: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
 
 
@@ -70,13 +70,18 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, for the generator.")] = None,
     discriminator_steps: Annotated[int | None, typer.Option(help="Per step of the generator.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … Default: a GPU if there is one.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Train in so many processes, each on its own device.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines, each with so many devices.")] = None,
+    sync_batch_norm: Annotated[
+        bool | None, typer.Option("--sync-batch-norm", help="Batch normalisation over all processes.")
+    ] = None,
     sample_every: Annotated[int | None, typer.Option(help="Rounds between pictures of samples. Default: 500.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Rounds between checkpoints. Default: 500.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
 ) -> None:
     """Train a game; store pictures, history, configuration and a checkpoint in a folder."""
-    from gan_course import runs
+    from gan_course import processes, runs
     from gan_course.errors import Diverged
 
     settings = {
@@ -92,13 +97,19 @@ def train(
         "device": device,
         "sample_every": sample_every,
         "checkpoint_every": checkpoint_every,
+        "sync_batch_norm": sync_batch_norm,
     }
     given = {name: value for name, value in settings.items() if value is not None}
     asked = runs.Configuration(game, **given)
-    run, asked, player, history, x = runs.prepare(out, asked, {"game", *given}, resume, overwrite)
-    on = f"gan-course train {game} --out {out} --resume"
+    mine = processes.start(devices, nodes, device)
+    prepared = runs.prepare(out, asked, {"game", *given}, resume, overwrite)
+    if prepared is None:
+        raise typer.Exit(1)
+    run, asked, player, history, x = prepared
+    together = f"{f' --devices {devices}' if devices else ''}{f' --nodes {nodes}' if nodes else ''}"
+    on = f"gan-course train {game} --out {out} --resume{together}"
     try:
-        history = runs.train(run, asked, player, history, x, _show, resume)
+        history = runs.train(run, asked, player, history, x, _show, resume, mine)
     except Diverged as error:
         kept = f"; {out} holds the run as it was last saved" if run.checkpoint_file.exists() else ""
         raise Diverged(f"{error}{kept}") from None
@@ -106,6 +117,8 @@ def train(
         kept = f"go on from the last checkpoint with: {on}" if run.checkpoint_file.exists() else "nothing was stored"
         print(f"gan-course: stopped; {kept}", file=sys.stderr)
         raise typer.Exit(130) from None
+    if processes.Processes().rank > 0:
+        return
     if history.interrupted:
         print(
             f"gan-course: stopped after round {history.rounds} of {asked.rounds}, and saved; go on with: {on}",

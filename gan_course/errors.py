@@ -36,5 +36,13 @@ class CheckpointError(CourseError, OSError):
     """A checkpoint that cannot be read, or that belongs to something else."""
 
 
+class CheckpointDamaged(CheckpointError):
+    """A checkpoint whose content is not what was written."""
+
+
+class CheckpointNotice(UserWarning):
+    """The newest checkpoint is damaged, and the one before it is used."""
+
+
 class ProcessLost(CourseError, RuntimeError):
     """Another process of the same training has ended."""

@@ -4,6 +4,7 @@
 Fabric, `gan-course train --devices`). Alone, a process pays nothing for them.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,7 +12,53 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_course.errors import ProcessLost
+from gan_course.errors import CourseError, ProcessLost
+
+
+def start(devices: int | None = None, nodes: int | None = None, device: str | None = None) -> str | None:
+    """Make this process one of several that train together, and return the device that it is to train on.
+
+    Started by `torchrun`, it joins the processes of that. Otherwise it starts as many more of the running command on
+    this machine as are missing to `devices`; on each of several machines the command is given once, with
+    `$MASTER_ADDR`, `$MASTER_PORT` and `$NODE_RANK` (see the page *Many machines* of the book). Alone, nothing happens.
+
+    Args:
+        devices: processes on this machine, each on a device of its own; on the CPU, each with its share of the cores.
+        nodes: machines.
+        device: `cpu` or `cuda`; by default GPUs where there are any.
+
+    Raises:
+        ValueError: for numbers that cannot be right; the message says what is there.
+        CourseError: if lightning-fabric is not installed.
+    """
+    for name, value in (("devices", devices), ("nodes", nodes)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} was given; it must be at least 1")
+    begun = "TORCHELASTIC_RUN_ID" in os.environ
+    if begun:
+        size, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices not in (None, here) or nodes not in (None, size // here):
+            raise ValueError(
+                f"torchrun has started {here} processes on each of {size // here} machines: give no others"
+            )
+        devices, nodes = here, size // here
+    devices, nodes = devices or 1, nodes or 1
+    if not begun and devices * nodes == 1:
+        return device
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"device={device!r} was given for {devices * nodes} processes; give 'cpu' or 'cuda', or none")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise ValueError(f"devices={devices} was given; this machine has {torch.cuda.device_count()} GPUs")
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:
+        raise CourseError(
+            "several processes need lightning-fabric, which is not installed: pip install 'gan-course[scale]'"
+        ) from None
+    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy="ddp")
+    fabric.launch()
+    return str(fabric.device)
 
 
 class Processes:

@@ -1,27 +1,32 @@
 """A run of training in a folder of its own: what it was asked for, what it has become, and how to go on with it.
 
-    configuration.json        what was asked for
-    checkpoint.safetensors    the game and its history, from which training goes on
-    history.csv               every term of every round
-    samples-000500.png        samples after that many rounds, always of the same latents
+    configuration.json                 what was asked for
+    checkpoint.safetensors             the game and its history, from which training goes on
+    checkpoint.previous.safetensors    the one before it
+    history.csv                        every term of every round
+    samples-000500.png                 samples after that many rounds, always of the same latents
 
-Each file is whole or absent. A run that fails before it has learned anything leaves no folder behind.
+Each file is whole or absent. A run that fails before it has learned anything leaves no folder behind. One process at a
+time writes in a folder; of several that train together, the first.
 """
 
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import filelock
 import torch
 from torch import Tensor, nn
 
 import gan_course
 from gan_course import checkpoint, data, games, networks, objectives, training
 from gan_course.chapter import seed_everything
-from gan_course.errors import CourseError, Diverged, UnknownName
+from gan_course.errors import CheckpointDamaged, CheckpointNotice, CourseError, UnknownName
+from gan_course.processes import Processes, synchronise
 
 GAMES = {
     "gan": "generator against discriminator, by any objective",
@@ -59,6 +64,7 @@ class Configuration:
     device: str | None = None
     sample_every: int = 500
     checkpoint_every: int = 500
+    sync_batch_norm: bool = False
 
     def __post_init__(self):
         if self.game not in GAMES:
@@ -181,6 +187,10 @@ def _pictorial(x: Tensor, latent: int, width: int, penalised: bool) -> tuple[nn.
 
 # Folders
 
+_NAMES = r"(configuration\.json|history\.csv|checkpoint(\.previous)?\.safetensors|samples?-\w+\.png)"
+_OURS = re.compile(_NAMES)
+_HALF_WRITTEN = re.compile(rf"\.{_NAMES}\..+")
+
 
 class Run:
     """A folder and its files."""
@@ -191,6 +201,23 @@ class Run:
         self.configuration_file = self.folder / "configuration.json"
         self.checkpoint_file = self.folder / "checkpoint.safetensors"
         self.history_file = self.folder / "history.csv"
+        self.damaged = False  # whether the newest checkpoint was found to be
+        self._lock = filelock.FileLock(self.folder / ".lock", timeout=0)
+
+    def lock(self) -> None:
+        """Keep other processes from writing in the folder, until this one ends or calls `unlock`."""
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise RunError(
+                f"another process is training in {self.folder}; wait for it to end, or choose another --out"
+            ) from None
+
+    def unlock(self) -> None:
+        """Let others write in the folder."""
+        if self._lock.is_locked:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def picture(self, rounds: int) -> Path:
         """Where the samples after that many rounds are shown."""
@@ -219,19 +246,40 @@ class Run:
             raise RunError(f"{self.folder} has no checkpoint yet; continue it with gan-course train … --resume")
         x = load_data(asked.data, seed=asked.seed)
         game = build(asked, x)
-        return asked, game, checkpoint.load(self.checkpoint_file, game), x
+        return asked, game, self.restore(game), x
+
+    def restore(self, game: games.Game) -> training.History:
+        """Fill the game with the newest checkpoint that can be read, and return its history."""
+        try:
+            return checkpoint.load(self.checkpoint_file, game)
+        except CheckpointDamaged as error:
+            before = checkpoint.previous(self.checkpoint_file)
+            if not before.exists():
+                raise
+            history = checkpoint.load(before, game)
+            text = f"{error}; the one before it is used, of round {history.rounds}"
+            warnings.warn(text, CheckpointNotice, stacklevel=2)
+            self.damaged = True
+            return history
 
     def files(self) -> list[Path]:
         """The files in the folder that are the run's own."""
-        ours = re.compile(r"configuration\.json|history\.csv|checkpoint\.safetensors|samples?-\w+\.png")
-        return [file for file in self.folder.iterdir() if ours.fullmatch(file.name)] if self.folder.is_dir() else []
+        return [file for file in self._listed() if _OURS.fullmatch(file.name)]
+
+    def _listed(self) -> list[Path]:
+        return list(self.folder.iterdir()) if self.folder.is_dir() else []
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed while writing has left half-written."""
+        for file in self._listed():
+            if _HALF_WRITTEN.fullmatch(file.name):
+                file.unlink()
 
     def remove(self) -> None:
-        """Remove the run's own files, and the folder if nothing else is in it."""
+        """Remove the run's own files."""
+        self.tidy()
         for file in self.files():
             file.unlink()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
 
     def write_configuration(self, asked: Configuration) -> None:
         """Store what is asked for."""
@@ -240,29 +288,47 @@ class Run:
             Path(temporary).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def save(self, game: games.Game, history: training.History, asked: Configuration) -> None:
-        """Store the game and its history, unless they are spoilt: then raise Diverged, and what was stored stays."""
-        numbers = [*history.last().values(), *(float(p.detach().sum()) for p in game.parameters())]
-        if not all(map(math.isfinite, numbers)):
-            raise Diverged(
-                f"after round {history.rounds} the losses or weights are no longer finite numbers: training has "
-                "diverged. Lower the learning rate (--learning-rate)"
-            )
+        """Store the game and its history; if they are spoilt raise Diverged, and what was stored stays."""
         checkpoint.save(self.checkpoint_file, game, history, asdict(asked))
         with checkpoint.replacing(self.history_file) as temporary:
             history.frame.to_csv(temporary)
 
 
-def prepare(folder: str | Path, asked: Configuration, given: set[str], resume: bool, overwrite: bool) -> tuple:
+Prepared = tuple[Run, Configuration, games.Game, training.History | None, Tensor]
+
+
+def prepare(
+    folder: str | Path, asked: Configuration, given: set[str], resume: bool, overwrite: bool
+) -> Prepared | None:
     """Check all that can be checked before anything is written, and return the run, its configuration, game and data.
 
     `given`: the names of the settings that were asked for, and are not defaults. A continued run keeps its settings;
     of those only `rounds`, `device`, `sample_every` and `checkpoint_every` may be given anew.
+
+    In a process group the first process checks, and raises where something is wrong; the others return None then.
     """
-    run = Run(folder)
+    processes = Processes()
+    if processes.rank > 0:
+        asked = processes.agree(None)
+        if asked is None:
+            return None
+        x = load_data(asked.data, seed=asked.seed)
+        return Run(folder), asked, build(asked, x), None, x
+    try:
+        prepared = _prepare(Run(folder), asked, given, resume, overwrite)
+    except BaseException:
+        processes.agree(None)
+        raise
+    processes.agree(prepared[1])
+    return prepared
+
+
+def _prepare(run: Run, asked: Configuration, given: set[str], resume: bool, overwrite: bool) -> Prepared:
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite starts it anew; give one of them")
     if resume:
         stored = run.configuration()
+        run.lock()
         differing = [name for name in given - CHANGEABLE if getattr(stored, name) != getattr(asked, name)]
         if differing:
             name = sorted(differing)[0]
@@ -278,12 +344,13 @@ def prepare(folder: str | Path, asked: Configuration, given: set[str], resume: b
             )
         if not run.folder.is_dir() or any(run.folder.iterdir()):
             run.configuration()  # raises unless the folder is a run
+        run.lock()
     training.training_device(asked.device)  # raises where it cannot be used
     x = load_data(asked.data, seed=asked.seed)
     game = build(asked, x)
     history = None
     if resume and run.checkpoint_file.exists():
-        history = checkpoint.load(run.checkpoint_file, game)
+        history = run.restore(game)
         if history.rounds >= asked.rounds:
             raise RunError(
                 f"{run.folder} has {history.rounds} rounds already; --rounds is the total, give more than that"
@@ -299,40 +366,55 @@ def train(
     x: Tensor,
     show: Callable[[games.Game, Tensor, Path], None],
     resume: bool = False,
+    device: str | None = None,
 ) -> training.History:
-    """Train what `prepare` returned, and store it as it goes and at the end; `show` draws a picture of samples."""
+    """Train what `prepare` returned, and store it as it goes and at the end; `show` draws a picture of samples.
+
+    In a process group, only the first process stores and shows. `device`: another than the configuration's.
+    """
+    settings = {"seed": asked.seed, "batch_size": asked.batch_size, "device": device or asked.device}
+    if asked.sync_batch_norm:
+        synchronise(game)
+    if Processes().rank > 0:
+        return training.fit(game, x, rounds=asked.rounds, **settings)
     made = [folder for folder in (run.folder, *run.folder.parents) if not folder.exists()]
-    if not resume:
-        run.remove()
-    run.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.lock()
+    except OSError as error:
+        raise RunError(f"{run.folder} cannot be written in ({error.strerror}); choose another --out") from None
 
     def picture(game: games.Game, history: training.History) -> None:
         torch.manual_seed(asked.seed)  # callbacks run in a random state of their own: always the same latents
         show(game, x, run.picture(history.rounds))
 
+    stored = history.rounds if history else 0
+
     def save(game: games.Game, history: training.History) -> None:
-        if history.rounds:
+        nonlocal stored
+        if history.rounds > stored:
             run.save(game, history, asked)
+            stored = history.rounds
 
     try:
+        if resume:
+            run.tidy()
+        else:
+            run.remove()
+        if run.damaged:
+            run.checkpoint_file.unlink()  # so that the one before it is kept until there is a new one
         run.write_configuration(asked)
         callbacks = [training.every(asked.checkpoint_every, save), training.every(asked.sample_every, picture)]
-        history = training.fit(
-            game,
-            x,
-            rounds=asked.rounds,
-            batch_size=asked.batch_size,
-            seed=asked.seed,
-            history=history,
-            callbacks=callbacks,
-            device=asked.device,
-        )
-        run.save(game, history, asked)
+        history = training.fit(game, x, rounds=asked.rounds, history=history, callbacks=callbacks, **settings)
+        save(game, history)
     except BaseException:
         if not resume and not run.checkpoint_file.exists():  # nothing has been learned
             run.remove()
+            run.unlock()
             for folder in made:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
         raise
+    finally:
+        run.unlock()
     return history

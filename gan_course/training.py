@@ -252,11 +252,10 @@ class _Match:
         self.looked, self.looked_at, self.next_look = time.monotonic(), history.rounds, history.rounds + 1
 
     def progress_bar(self) -> tqdm:
-        done, all_ = self.history.rounds, self.rounds
-        hidden = None if self.processes.rank == 0 else True
-        self.bar = tqdm(
-            total=all_, initial=done, unit="round", mininterval=_READ_EVERY, dynamic_ncols=True, disable=hidden
-        )
+        look = {"unit": "round", "mininterval": _READ_EVERY, "dynamic_ncols": True}
+        if self.processes.rank > 0:
+            look["disable"] = True  # left out elsewhere, so that $TQDM_DISABLE is heard
+        self.bar = tqdm(total=self.rounds, initial=self.history.rounds, **look)
         return self.bar
 
     def play(self, precision: contextlib.AbstractContextManager, interrupted: threading.Event) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 import gan_course
 from gan_course import cli, games, runs
@@ -103,7 +103,8 @@ def same_run(a, b):
 def test_train_stores_pictures_history_configuration_and_checkpoint(trained):
     folder, outcome = trained
     pictures = ["samples-000000.png", "samples-000020.png", "samples-000040.png"]
-    assert names(folder) == ["checkpoint.safetensors", "configuration.json", "history.csv", *pictures]
+    checkpoints = ["checkpoint.previous.safetensors", "checkpoint.safetensors"]
+    assert names(folder) == [*checkpoints, "configuration.json", "history.csv", *pictures]
     history = pandas.read_csv(folder / "history.csv")
     assert list(history["round"]) == list(range(1, 41))
     assert {"discriminator/adversarial", "generator/adversarial"} < set(history)
@@ -414,13 +415,26 @@ def test_resume_keeps_to_how_the_run_was_begun(run, call):
     assert rounds_of(run) == 40
 
 
-def test_damaged_checkpoint_is_named(run, call):
-    file = run / "checkpoint.safetensors"
-    file.write_bytes(file.read_bytes()[:1000])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(run, call):
+    file, before = run / "checkpoint.safetensors", run / "checkpoint.previous.safetensors"
+    through = file.read_bytes()
+    file.write_bytes(through[:1000])
+    outcome = call("sample", run)
+    assert outcome.returncode == 0
+    assert "checkpoint.safetensors cannot be read" in outcome.stderr
+    assert "the one before it is used, of round 20" in outcome.stderr
+    assert file.stat().st_size == 1000  # looking changes nothing
+    kept = before.read_bytes()
+    outcome = call("train", "gan", "--out", run, "--resume", "--rounds", 40)
+    assert outcome.returncode == 0
+    assert load_file(file)["game/generator.start.0.weight"].equal(load(through)["game/generator.start.0.weight"])
+    assert before.read_bytes() == kept
+    for damaged in (file, before):
+        damaged.write_bytes(damaged.read_bytes()[:1000])
     for arguments in (["sample", run], ["evaluate", run], ["train", "gan", "--out", run, "--resume", "--rounds", 50]):
         outcome = call(*arguments)
         assert outcome.returncode == 1
-        assert "checkpoint.safetensors cannot be read" in outcome.stderr
+        assert "checkpoint.previous.safetensors cannot be read" in outcome.stderr
         assert outcome.stderr.count("\n") == 1
     assert file.stat().st_size == 1000
 
