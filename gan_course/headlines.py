@@ -142,11 +142,16 @@ def find(name: str) -> Experiment:
         HeadlineError: if the experiments are not here, or the file cannot be used.
         UnknownName: for a name that none has.
     """
-    file = EXPERIMENTS / f"{name.partition('-')[0]}.py"
-    found = _load(file) if file in _files() else {}
-    if name not in found:
-        raise UnknownName("headline", name, found or names())
-    return found[name]
+    return _find(name)[1]
+
+
+def _find(name: str) -> tuple[Path, Experiment]:
+    for file in _files():
+        if f"{name}-".startswith(f"{file.stem}-"):
+            found = _load(file)
+            if name in found:
+                return file, found[name]
+    raise UnknownName("headline", name, names())
 
 
 def _files() -> list[Path]:
@@ -169,9 +174,9 @@ def _load(file: Path) -> dict[str, Experiment]:
         raise HeadlineError(f"{file} cannot be used: {type(error).__name__}: {error}; mend it") from error
 
 
-def _code(name: str) -> str:
-    """A hash of the experiment's file and of the package's modules behind it."""
-    source = (EXPERIMENTS / f"{name.partition('-')[0]}.py").read_text(encoding="utf-8")
+def _code(file: Path) -> str:
+    """A hash of an experiment's file and of the package's modules behind it."""
+    source = file.read_text(encoding="utf-8")
     modules = provenance.module_hashes({"cells": [{"cell_type": "code", "source": source}]})
     return hashlib.sha256((source + provenance.package_hash(modules)).encode()).hexdigest()
 
@@ -435,7 +440,7 @@ def run(
     """
     _check(minutes, rounds, seeds)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    experiment, about = find(name), circumstances(device)
+    (file, experiment), about = _find(name), circumstances(device)
     if trial := rounds is not None or seeds is not None:
         games = {game: replace(play, rounds=rounds or play.rounds) for game, play in experiment.games.items()}
         experiment = replace(experiment, games=games)
@@ -448,17 +453,18 @@ def run(
             f"{target} holds a result already; --restart measures anew and replaces it, --out FILE stores another"
         )
     played = [play.rounds for play in experiment.games.values()]
-    begun = {"device": about["device"], **about["versions"], "rounds": played, "code": _code(name)}
+    begun = {"device": about["device"], **about["versions"], "rounds": played, "code": _code(file)}
     one.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(one.folder / "lock", timeout=0):
-            one.begin(begun, restart)
-            if pause := _play(one, device, deadline, say):
-                return pause
-            result = one.result(about)
-            store(target, result)
+        held = FileLock(one.folder / "lock").acquire(timeout=0)
     except Timeout:
         raise HeadlineError(f"another process plays {name} in {one.folder}; let it finish, or stop it") from None
+    with held:
+        one.begin(begun, restart)
+        if pause := _play(one, device, deadline, say):
+            return pause
+        result = one.result(about)
+        store(target, result)
     where = [f"  stored in {target}"] if target else []
     return Outcome(True, False, "\n".join([f"{name}: {experiment.title}", *figures(result), *where]))
 

@@ -426,7 +426,7 @@ def test_the_code_behind_an_experiment_is_that_of_training_too(course):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headlines.provenance, "module_hashes", watched)
-        headlines._code("tiny")
+        headlines._code(headlines.EXPERIMENTS / "tiny.py")
     wanted = (
         "training",
         "headlines",
@@ -574,6 +574,13 @@ def test_the_experiment_of_the_readme_runs(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, digits=re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
     outcome = headlines.run("digits", device="cpu", rounds=3, seeds=[0])
     assert "Wasserstein distance, test images" in outcome.text
+
+
+def test_a_file_may_have_a_hyphen_in_its_name(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, **{"tiny": SMALL, "tiny-er": SMALL.replace("A small ring", "A smaller ring")})
+    assert headlines.names() == ["tiny-er", "tiny-er-again", "tiny", "tiny-again"]
+    assert headlines.find("tiny-er-again").title == "A smaller ring"
+    assert headlines.find("tiny-again").title == "A small ring"
 
 
 def test_near_names_are_suggested():
