@@ -36,6 +36,8 @@ def read(path: Path) -> dict:
     seeds = len(result["seeds"])
     for name, values in {**result["measured"], "seconds": result["seconds"]}.items():
         single = name in result["measured"] and isinstance(values, int | float)
+        if not single and not isinstance(values, list):
+            raise ValueError(f"{path.name}: {name!r} has no list of {seeds} values, one for each seed")
         if not single and len(values) != seeds:
             raise ValueError(
                 f"{path.name}: {name!r} has {len(values)} values for {seeds} seeds; report every seed once"

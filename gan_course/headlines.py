@@ -292,10 +292,12 @@ class _Watch:
             raise _Pause(f"after round {history.rounds:,} of {self.rounds:,}")
 
 
-def _save(file: Path, game: Game, history: training.History) -> None:
-    """Store the game, unless its weights are no longer finite: then fit is about to find that out."""
-    if all(bool(tensor.isfinite().all()) for tensor in game.state_dict().values()):
+def _save(file: Path, game: Game, history: training.History) -> bool:
+    """Store the game, unless its weights are no longer finite; tell whether they are."""
+    finite = all(bool(tensor.isfinite().all()) for tensor in game.state_dict().values())
+    if finite:
         checkpoint.save(file, game, history)
+    return finite
 
 
 class _Run:
@@ -363,9 +365,10 @@ class _Run:
                     callbacks=[_Watch(file, play.rounds, deadline)],
                     device=device,
                 )
+                if not _save(file, player, history):
+                    raise Diverged(f"by round {history.rounds} the weights had become infinite or not a number")
             except Diverged as error:
                 return {"seconds": round(history.seconds, 1), "diverged": str(error)}
-            _save(file, player, history)
             if history.interrupted:
                 raise _Pause(f"after round {history.rounds:,} of {play.rounds:,}", interrupted=True)
         torch.manual_seed(seed)

@@ -290,6 +290,30 @@ def test_a_seed_that_diverges_is_recorded(course, call):
     assert re.search(r"fast: mean .* -?[\d.]+, diverged: 1 of 2\n", call().stdout)
 
 
+def test_weights_that_are_spoilt_in_the_last_step_are_no_result(course, call):
+    game = """
+class Spoilt(games.GAN):
+    def turns(self):
+        *others, last = super().turns()
+
+        def spoil():
+            last.after_step()
+            if self.progress > 0.8:
+                next(self.generator.parameters()).data.fill_(float("nan"))
+
+        return [*others, replace(last, after_step=spoil)]
+
+
+def gan("""
+    spoilt = SMALL.replace("import torch\n", "from dataclasses import replace\n\nimport torch\n")
+    spoilt = spoilt.replace("games.GAN(", "Spoilt(").replace("\ndef gan(", game)
+    (headlines.EXPERIMENTS / "tiny.py").write_text(spoilt)
+    outcome = call("tiny", "--device", "cpu", "--seeds", 3)
+    assert "seed 3, slow, in 0 s: by round 6 the weights had become infinite or not a number" in outcome.stdout
+    assert not (headlines.RUNS / "tiny.try" / "seed-3-slow.safetensors").exists()
+    assert "diverged: 1 of 1" in outcome.stdout
+
+
 def test_where_every_seed_diverges_that_is_the_result(course, call):
     (headlines.EXPERIMENTS / "tiny.py").write_text(SMALL.replace("gan(1e-2)", "gan(1e30)"))
     assert call("tiny", "--device", "cpu").returncode == 0
