@@ -76,6 +76,19 @@ def test_the_ring_in_the_chapter_is_the_ring_that_was_measured():
     assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " |" in prose
 
 
+def test_the_collapses_in_the_chapter_are_those_that_were_measured():
+    for name, text in (
+        ("ring-clump.json", "10 to 14 found {} modes"),
+        ("ring-fourier.json", "10 to 12 found {} modes"),
+    ):
+        ring, prose = told(name)
+        modes, shares = ring["measured"].values()
+        *others, last = map(str, modes)
+        assert text.format(f"{', '.join(others)} and {last}") in prose
+    assert min(shares) > 93
+    assert "with more than 93 % of the samples on them" in prose
+
+
 def test_mnist_in_the_chapter_is_what_was_measured():
     mnist, prose = told("mnist.json")
     for quantity, digits in (("Fréchet distance", 1), ("total variation", 3), ("distance to train / to test", 3)):
