@@ -20,7 +20,8 @@ from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks import mnist, peers, ring, rivals
+from benchmarks import peers, rivals
+from benchmarks.headlines import mnist, ring
 from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, networks
 from gan_course.data.sources import as_source
@@ -43,7 +44,7 @@ def entries() -> dict[str, tuple]:
     wgan, dcgan = peers.wgan_gp(rivals.wgan_gp_networks()), peers.dcgan(rivals.dcgan_networks())
     return {
         "ring of eight": (ring.gan(), data.toy.ring(10_000), 256, 300),
-        "MNIST, GAN of chapter 02": (mnist.gan(16, 2e-3), images, 64, 40),
+        "MNIST, GAN of chapter 02": (mnist.gan(), images, 64, 40),
         "MNIST, WGAN-GP of perceptrons": (wgan, images * 2 - 1, peers.BATCH, 30),
         "MNIST 32×32, DCGAN": (dcgan, peers.load(32), peers.BATCH, 6),
     }

@@ -1,7 +1,7 @@
 """The picture that opens the README and the book: the ring of eight being learned, and digits from the MNIST run.
 
-python -m benchmarks.mnist --checkpoint runs/mnist.safetensors
-python -m benchmarks.opening --mnist runs/mnist.safetensors --out book/images/opening.png
+gan-course headline mnist --seeds 0
+python -m benchmarks.opening --mnist runs/headlines/mnist.try/seed-0-gan.safetensors --out book/images/opening.png
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from benchmarks import mnist, ring
+from benchmarks.headlines import mnist, ring
 from gan_course import checkpoint, data, fit, plotting, seed_everything
 from gan_course.checkpoint import replacing
 
@@ -20,7 +20,7 @@ MOMENTS = (0, 150, 600, 3000)
 def main() -> None:
     """Train the ring in four stretches, drawing after each; then draw digits of the stored game."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mnist", type=Path, required=True, help="a checkpoint of benchmarks.mnist")
+    parser.add_argument("--mnist", type=Path, required=True, help="a checkpoint of the headline mnist")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
@@ -41,8 +41,7 @@ def main() -> None:
         if ax.get_legend():
             ax.get_legend().remove()
 
-    settings = checkpoint.configuration(arguments.mnist)
-    painter = mnist.gan(settings["width"], settings["rate"])
+    painter = mnist.gan()
     checkpoint.load(arguments.mnist, painter)
     torch.manual_seed(0)
     plotting.image_grid(painter.sample(88), columns=22, ax=bottom.subplots())

@@ -1,11 +1,12 @@
-"""The tables of the results page, made from `benchmarks/results/*.json`.
+"""The tables of the results page, made from `benchmarks/results/*.json`, which `gan-course headline` writes.
 
-One file holds one experiment:
+One file holds one experiment on one device:
 
     {
       "experiment": "Ring of eight, non-saturating GAN",      what was run
       "chapter": "02_minimax_gan",                             where it is told
-      "measured": {"modes found of 8": [8, 8, 7, 8, 8]},       for each quantity one number per seed
+      "measured": {"modes found of 8": [8, 8, 7, 8, 8]},       for each quantity one number per seed, null where it
+                                                               diverged; a single number where it depends on no seed
       "published": {"modes found of 8": {"value": "1", "source": "srivastava2017veegan"}},   may lack quantities
       "device": "2 CPU cores",
       "versions": {"gan_course": "0.1.0", "torch": "2.9.0"},
@@ -34,7 +35,10 @@ def read(path: Path) -> dict:
         raise ValueError(f"{path.name}: missing keys {missing}, unknown keys {unknown}; needed are {sorted(KEYS)}")
     seeds = len(result["seeds"])
     for name, values in {**result["measured"], "seconds": result["seconds"]}.items():
-        if len(values) != seeds:
+        single = name in result["measured"] and isinstance(values, int | float)
+        if not single and not isinstance(values, list):
+            raise ValueError(f"{path.name}: {name!r} has no list of {seeds} values, one for each seed")
+        if not single and len(values) != seeds:
             raise ValueError(
                 f"{path.name}: {name!r} has {len(values)} values for {seeds} seeds; report every seed once"
             )
@@ -43,7 +47,7 @@ def read(path: Path) -> dict:
     return result
 
 
-def section(result: dict) -> str:
+def section(result: dict, title: str) -> str:
     """One experiment as Markdown: what it was, how it was run, and a row for each quantity."""
     published, versions = result["published"], sorted(result["versions"].items())
     head = ["quantity", *(["published"] if published else []), "measured, each seed"]
@@ -51,10 +55,10 @@ def section(result: dict) -> str:
     for quantity, values in result["measured"].items():
         source = published.get(quantity)
         beside = [f"{source['value']} {{cite:p}}`{source['source']}`" if source else ""] if published else []
-        rows.append([quantity, *beside, ", ".join(f"{value:.4g}" for value in values)])
+        rows.append([quantity, *beside, ", ".join(map(number, values if isinstance(values, list) else [values]))])
     return "\n".join(
         [
-            f"## {result['experiment']}",
+            f"## {title}",
             "",
             f"Chapter {{doc}}`/notebooks/{result['chapter']}`. "
             f"Seeds {', '.join(map(str, result['seeds']))}; {result['rounds']:,} rounds; "
@@ -66,10 +70,17 @@ def section(result: dict) -> str:
     )
 
 
+def number(value: float | None) -> str:
+    """One seed's number as the page shows it."""
+    return "diverged" if value is None else f"{value:.4g}"
+
+
 def table(folder: Path = RESULTS) -> str:
-    """All experiments as Markdown, in the order of their file names."""
+    """All experiments as Markdown, by file name; where several devices ran one, its title says which."""
     results = [read(path) for path in sorted(folder.glob("*.json"))]
-    return "\n\n".join(map(section, results)) + "\n" if results else EMPTY
+    titles = [result["experiment"] for result in results]
+    names = [f"{t}, on {r['device']}" if titles.count(t) > 1 else t for t, r in zip(titles, results, strict=True)]
+    return "\n\n".join(map(section, results, names)) + "\n" if results else EMPTY
 
 
 if __name__ == "__main__":

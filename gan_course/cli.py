@@ -272,3 +272,47 @@ def stale(
         print(f"{chapter.executed[:10] or '-':10}  {chapter.path}  {reason}")
     if not found:
         print("every chapter was made with the package as it is")
+
+
+@app.command()
+def headline(
+    name: Annotated[str | None, typer.Argument(help="Which to run; none: list them.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, … Default: a GPU if there is one.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many; the same command goes on.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="A try-out with other rounds.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="A try-out with other seeds, such as 0,1.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .json file. Default: in benchmarks/results; of a try-out: none.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, and replace what was stored.")] = False,
+) -> None:
+    """Run a headline of benchmarks/headlines, in slices that go on; without a name, list published and measured."""
+    import shlex
+
+    from gan_course import headlines
+
+    options = {"device": device, "minutes": minutes, "rounds": rounds, "seeds": seeds, "out": out}
+    given = {option: value for option, value in options.items() if value is not None}
+    if name is None:
+        if given or restart:
+            raise headlines.HeadlineError(f"give the name of a headline: {', '.join(headlines.names())}")
+        for line in headlines.listing():
+            print(line)
+        return
+    if seeds is not None:
+        try:
+            given["seeds"] = [int(seed) for seed in seeds.split(",")]
+        except ValueError:
+            raise headlines.HeadlineError(
+                f"--seeds {seeds} was given; it takes whole numbers with commas between them, such as 0,1,2"
+            ) from None
+    words = [word for option, value in options.items() if value is not None for word in (f"--{option}", str(value))]
+    on = shlex.join(["gan-course", "headline", name, *words])
+    try:
+        outcome = headlines.run(name, **given, restart=restart, say=lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print(f"gan-course: stopped; go on from the last checkpoint with: {on}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(outcome.text if outcome.finished else f"{outcome.text}; go on with: {on}")
+    if outcome.interrupted:
+        raise typer.Exit(130)

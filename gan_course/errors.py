@@ -1,16 +1,21 @@
 """The errors of the package: each message says what was given, what is allowed and what to do."""
 
+import difflib
+
 
 class CourseError(Exception):
     """Base of every error that the package raises on purpose; the command line prints it without a traceback."""
 
 
 class UnknownName(CourseError, KeyError):
-    """A name that no registry knows; the message lists the names that exist."""
+    """A name that no registry knows; the message lists the names that exist, and says which is near."""
 
     def __init__(self, kind: str, given: object, allowed):
         """`kind`: what was looked for; `given`: the name; `allowed`: the names that exist."""
-        super().__init__(f"unknown {kind} {given!r}; choose one of: {', '.join(sorted(allowed))}")
+        names = sorted(allowed)
+        near = difflib.get_close_matches(str(given), names, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        super().__init__(f"unknown {kind} {given!r}; choose one of: {', '.join(names)}{meant}")
 
     def __str__(self) -> str:  # KeyError would print the message in quotation marks
         return str(self.args[0])

@@ -51,6 +51,17 @@ def test_without_published_numbers_there_is_no_column_for_them(tmp_path):
     ]
 
 
+def test_a_seed_that_diverged_and_a_number_without_seeds_are_shown_as_such(tmp_path):
+    folder = write(tmp_path, published={}, measured={"modes": [8, None], "real against real": 1.2345})
+    assert results.table(folder).splitlines()[-2:] == ["| modes | 8, diverged |", "| real against real | 1.234 |"]
+
+
+def test_where_two_devices_ran_the_same_the_titles_say_which(tmp_path):
+    (write(tmp_path) / "ring.gpu.json").write_text(json.dumps({**EXAMPLE, "device": "A GPU"}))
+    titles = [line for line in results.table(tmp_path).splitlines() if line.startswith("#")]
+    assert titles == ["## Ring, on A GPU", "## Ring, on 2 CPU cores"]
+
+
 def told(name):
     """A stored result, and the prose of its chapter."""
     result = results.read(results.RESULTS / name)
@@ -63,6 +74,19 @@ def test_the_ring_in_the_chapter_is_the_ring_that_was_measured():
     modes, shares = ring["measured"].values()
     assert "| modes found of 8 | " + " | ".join(map(str, modes)) + " |" in prose
     assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " |" in prose
+
+
+def test_the_collapses_in_the_chapter_are_those_that_were_measured():
+    for name, text in (
+        ("ring-clump.json", "10 to 14 found {} modes"),
+        ("ring-fourier.json", "10 to 12 found {} modes"),
+    ):
+        ring, prose = told(name)
+        modes, shares = ring["measured"].values()
+        *others, last = map(str, modes)
+        assert text.format(f"{', '.join(others)} and {last}") in prose
+    assert min(shares) > 93
+    assert "with more than 93 % of the samples on them" in prose
 
 
 def test_mnist_in_the_chapter_is_what_was_measured():
@@ -86,6 +110,8 @@ def test_the_sources_and_chapters_exist():
     ("changes", "message"),
     [
         ({"seeds": [0]}, "2 values for 1 seeds"),
+        ({"seconds": 61.2}, "'seconds' has no list of 2 values"),
+        ({"measured": {"modes": None}}, "'modes' has no list of 2 values"),
         ({"remark": "fine"}, "unknown keys \\['remark'\\]"),
         ({"published": {"colour": {"value": "1", "source": "x"}}}, "published but not measured: \\['colour'\\]"),
     ],

@@ -1,0 +1,612 @@
+"""Headline runs: `gan-course headline` on a small experiment in a folder of its own, and the real ones, shortened."""
+
+import importlib.util
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import archives
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+import gan_course
+from gan_course import checkpoint, cli, errors, headlines
+
+ROOT = Path(gan_course.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": ""}
+SMALL = '''"""A small pair on the ring, beside another that learns faster."""
+
+import torch
+
+from gan_course import data, games, networks
+from gan_course.headlines import Experiment, Play
+
+
+def gan(rate=1e-3):
+    return games.GAN(
+        networks.mlp(2, [8], 2), networks.mlp(2, [8]), latent_size=2, optimizer=games.adam(rate),
+        rate=games.cosine_decay, average=0.9,
+    )
+
+
+def measure(game):
+    samples = game.sample(200)
+    return {"mean": samples.mean(), "distance": distance(samples)}
+
+
+def distance(points):
+    return torch.cdist(points, data.toy.ring_centers()).amin(1).mean()
+
+
+EXPERIMENT = Experiment(
+    title="A small ring",
+    chapter="02_minimax_gan",
+    seeds=[3, 0],
+    games={"slow": Play(gan, rounds=6, batch_size=16), "fast": Play(lambda: gan(1e-2), rounds=3, batch_size=8)},
+    data=lambda: data.toy.ring(300),
+    measure=measure,
+    published={"slow: mean": {"value": "0.5", "source": "srivastava2017veegan"}},
+    marks=lambda: {"real: distance": distance(data.toy.ring(200))},
+)
+VARIANTS = {"again": EXPERIMENT}
+'''
+LABELS = ["slow: ", "fast, 3 rounds: "]
+AT_ONCE = 1e-9  # minutes that are spent before the first round is over
+
+
+def results_of():
+    """The module that makes the results page."""
+    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course's folder with one experiment, to stand in."""
+    return stand_in(tmp_path / "course", monkeypatch, tiny=SMALL)
+
+
+def stand_in(folder, monkeypatch, **experiments):
+    (folder / headlines.EXPERIMENTS).mkdir(parents=True)
+    for name, text in experiments.items():
+        (folder / headlines.EXPERIMENTS / f"{name}.py").write_text(text)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command in this process."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gan-course", "headline", *map(str, arguments)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    return run
+
+
+def start(*arguments, before=""):
+    """The command as a process, `before` run in it first."""
+    code = f"from gan_course import cli, headlines\n{before}\ncli.main()"
+    call = [sys.executable, "-c", code, "headline", *map(str, arguments)]
+    return subprocess.Popen(call, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, child):
+    for _ in range(600):
+        if condition():
+            return
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.1)
+    raise AssertionError("nothing happened in a minute")
+
+
+def stored(name="tiny"):
+    return json.loads((headlines.RESULTS / f"{name}.json").read_text())
+
+
+def without_times(result):
+    return {key: value for key, value in result.items() if key != "seconds"}
+
+
+def weights(folder):
+    return {file.name: load_file(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def same_weights(one, other):
+    assert one.keys() == other.keys()
+    assert one
+    for name, tensors in one.items():
+        assert tensors.keys() == other[name].keys()
+        assert all(torch.equal(tensor, other[name][key]) for key, tensor in tensors.items()), name
+
+
+# What a run makes
+
+
+def test_a_run_plays_every_seed_and_stores_what_the_results_page_reads(course, call):
+    outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 0, outcome.stderr
+    results = results_of()
+    result = results.read(headlines.RESULTS / "tiny.json")
+    assert (result["seeds"], result["rounds"], result["device"]) == ([3, 0], 6, "CPU, 1 thread")
+    assert result["versions"]["gan_course"] == gan_course.__version__
+    quantities = [label + quantity for label in LABELS for quantity in ("mean", "distance")]
+    assert list(result["measured"]) == [*quantities, "real: distance"]
+    for quantity in quantities:
+        assert len(set(result["measured"][quantity])) == 2  # the seeds differ
+    page = results.table(headlines.RESULTS)
+    assert "## A small ring\n" in page
+    mark = result["measured"]["real: distance"]
+    assert f"| real: distance |  | {mark:.4g} |" in page
+    assert outcome.stdout.count("seed ") == 4
+    assert f"stored in {headlines.RESULTS}/tiny.json" in outcome.stdout
+    folder = headlines.RUNS / "tiny"
+    assert len(list(folder.glob("*.safetensors"))) == 4
+
+
+def test_the_figures_are_those_of_fit_and_measure_alone(course):
+    headlines.run("tiny", device="cpu")
+    experiment = headlines.find("tiny")
+    for place, seed in enumerate(experiment.seeds):
+        gan_course.seed_everything(seed)
+        game = experiment.games["fast"].game()
+        gan_course.fit(game, experiment.data(), rounds=3, batch_size=8, seed=seed, device="cpu")
+        torch.manual_seed(seed)
+        for quantity, value in experiment.measure(game).items():
+            assert stored()["measured"][LABELS[1] + quantity][place] == float(value)
+
+
+def test_slices_of_a_round_or_two_come_to_the_same_as_one_run(course, call, tmp_path, monkeypatch):
+    assert call("tiny", "--device", "cpu").returncode == 0
+    whole, trained = without_times(stored()), weights(headlines.RUNS / "tiny")
+    stand_in(tmp_path / "other", monkeypatch, tiny=SMALL)
+    said = []
+    while not (headlines.RESULTS / "tiny.json").exists():
+        outcome = call("tiny", "--device", "cpu", "--minutes", AT_ONCE)
+        assert outcome.returncode == 0, outcome.stderr
+        said.append(outcome.stdout)
+        assert len(said) < 100
+    assert len(said) > 8
+    assert said[0] == (
+        "tiny: 0 of 2 seeds done, seed 3, slow after round 1 of 6; go on with: "
+        f"gan-course headline tiny --device cpu --minutes {AT_ONCE}\n"
+    )
+    assert any("1 of 2 seeds done, seed 0" in text for text in said)
+    assert without_times(stored()) == whole
+    same_weights(weights(headlines.RUNS / "tiny"), trained)
+
+
+def test_a_slice_that_is_killed_at_any_moment_costs_nothing(course, tmp_path, monkeypatch):
+    long = SMALL.replace("rounds=6", "rounds=600").replace("seeds=[3, 0]", "seeds=[3]")
+    stand_in(tmp_path / "whole", monkeypatch, tiny=long)
+    headlines.run("tiny", device="cpu")
+    whole, trained = without_times(stored()), weights(headlines.RUNS / "tiny")
+    stand_in(tmp_path / "killed", monkeypatch, tiny=long)
+    file = headlines.RUNS / "tiny" / "seed-3-slow.safetensors"
+    for pause in (0.0, 0.3):
+        before = file.stat().st_mtime_ns if file.exists() else None
+        child = start("tiny", "--device", "cpu", before="headlines.SAVE_EVERY = headlines.LOOK_EVERY = 0.05")
+        try:
+            wait_for(lambda before=before: file.exists() and file.stat().st_mtime_ns != before, child)
+            time.sleep(pause)
+            assert child.poll() is None
+        finally:
+            child.kill()
+            child.communicate()
+    assert not (headlines.RESULTS / "tiny.json").exists()
+    began = headlines.checkpoint.load(file, headlines.find("tiny").games["slow"].game()).rounds
+    assert 0 < began < 600
+    (file.parent / ".seed-3-slow.safetensors.abcd1234.safetensors").write_bytes(b"half a file")
+    headlines.run("tiny", device="cpu")
+    assert without_times(stored()) == whole
+    same_weights(weights(headlines.RUNS / "tiny"), trained)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(course):
+    (headlines.EXPERIMENTS / "tiny.py").write_text(SMALL.replace("rounds=6", "rounds=1_000_000"))
+    child = start("tiny", "--device", "cpu", "--minutes", "30")
+    try:
+        while "round/s" not in (line := child.stderr.read(80)):
+            assert line, child.communicate()
+        child.send_signal(signal.SIGINT)
+        out, error = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 130, error
+    assert "Traceback" not in error
+    done = re.search(r"0 of 2 seeds done, seed 3, slow after round ([\d,]+) of 1,000,000; go on with: (.*)\n", out)
+    assert done[2] == "gan-course headline tiny --device cpu --minutes 30.0"
+    game = headlines.find("tiny").games["slow"].game()
+    file = headlines.RUNS / "tiny" / "seed-3-slow.safetensors"
+    assert headlines.checkpoint.load(file, game).rounds == int(done[1].replace(",", ""))
+
+
+def test_a_run_is_saved_every_so_often(course, monkeypatch):
+    saved = []
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda *given: saved.append(given[2].rounds) or save(*given))
+    headlines.run("tiny", device="cpu", seeds=[0])
+    assert saved == [6, 3]  # no half minute passed
+    saved.clear()
+    monkeypatch.setattr(headlines, "SAVE_EVERY", 0.0)
+    headlines.run("tiny", device="cpu", seeds=[0], restart=True)
+    assert saved[:2] == [0, 1]
+    assert len(saved) > 6
+
+
+def test_the_clock_is_looked_at_about_once_a_second(course, monkeypatch, tmp_path):
+    """However fast the rounds are, a look costs a wait for the device: with 1,000 rounds a second there are few."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watch = headlines._Watch(tmp_path / "a", 10_000_000, math.inf)
+    game, history, looks = headlines.find("tiny").games["slow"].game(), gan_course.training.History(), []
+    for history.rounds in range(60_000):
+        now[0] = history.rounds / 1000
+        if history.rounds % watch.every == 0:
+            looks.append(now[0])
+            watch.saved = now[0]
+            watch(game, history)
+    assert 60 <= len(looks) < 90
+    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) < 2
+
+
+# Seeds that diverge
+
+
+def test_a_seed_that_diverges_is_recorded(course, call):
+    spoilt = SMALL.replace("lambda: gan(1e-2)", "lambda: gan(1e30 if torch.initial_seed() == 0 else 1e-2)")
+    (headlines.EXPERIMENTS / "tiny.py").write_text(spoilt.replace("rounds=3,", "rounds=6,"))
+    outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "seed 0, fast" in outcome.stdout
+    assert "training has diverged" in outcome.stdout
+    measured = stored()["measured"]
+    assert measured["fast: mean"][1] is None
+    assert measured["fast: mean"][0] is not None
+    assert None not in measured["slow: mean"]
+    assert ", diverged |" in results_of().table(headlines.RESULTS)
+    assert re.search(r"fast: mean .* -?[\d.]+, diverged: 1 of 2\n", call().stdout)
+
+
+def test_weights_that_are_spoilt_in_the_last_step_are_no_result(course, call):
+    game = """
+class Spoilt(games.GAN):
+    def turns(self):
+        *others, last = super().turns()
+
+        def spoil():
+            last.after_step()
+            if self.progress > 0.8:
+                next(self.generator.parameters()).data.fill_(float("nan"))
+
+        return [*others, replace(last, after_step=spoil)]
+
+
+def gan("""
+    spoilt = SMALL.replace("import torch\n", "from dataclasses import replace\n\nimport torch\n")
+    spoilt = spoilt.replace("games.GAN(", "Spoilt(").replace("\ndef gan(", game)
+    (headlines.EXPERIMENTS / "tiny.py").write_text(spoilt)
+    outcome = call("tiny", "--device", "cpu", "--seeds", 3)
+    assert "seed 3, slow, in 0 s: by round 6 the weights had become infinite or not a number" in outcome.stdout
+    assert not (headlines.RUNS / "tiny.try" / "seed-3-slow.safetensors").exists()
+    assert "diverged: 1 of 1" in outcome.stdout
+
+
+def test_where_every_seed_diverges_that_is_the_result(course, call):
+    (headlines.EXPERIMENTS / "tiny.py").write_text(SMALL.replace("gan(1e-2)", "gan(1e30)"))
+    assert call("tiny", "--device", "cpu").returncode == 0
+    assert stored()["measured"]["fast, 3 rounds: outcome"] == [None, None]
+    assert "| fast, 3 rounds: outcome |  | diverged, diverged |" in results_of().table(headlines.RESULTS)
+
+
+# What is stored where
+
+
+def test_a_try_out_stores_nothing_unless_told(course, call):
+    options = ["tiny", "--device", "cpu", "--rounds", 3, "--seeds", "7,0"]
+    outcome = call(*options)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "3 rounds; seeds 7, 0" in outcome.stdout
+    assert not headlines.RESULTS.exists()
+    assert not (headlines.RUNS / "tiny").exists()
+    assert call(*options, "--out", "here/result.json").returncode == 0
+    result = json.loads(Path("here/result.json").read_text())
+    assert (result["seeds"], result["rounds"]) == ([7, 0], 3)
+    assert {"slow: mean", "fast: mean"} < set(result["measured"])
+
+
+def test_more_seeds_of_a_try_out_play_only_those(course, call):
+    assert call("tiny", "--device", "cpu", "--rounds", 3, "--seeds", "0").stdout.count("seed 0, slow, in") == 1
+    more = call("tiny", "--device", "cpu", "--rounds", 3, "--seeds", "0,1").stdout
+    assert more.count(", slow, in") == more.count("seed 1, slow, in") == 1
+    assert "seeds 0, 1" in more
+
+
+def test_a_result_is_replaced_only_when_asked(course, call, monkeypatch):
+    headlines.RESULTS.mkdir(parents=True)
+    target = headlines.RESULTS / "tiny.json"
+    target.write_text("{}")
+    outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 1
+    assert f"{target} holds a result already; --restart measures anew and replaces it, --out FILE" in outcome.stderr
+    assert target.read_text() == "{}"
+    assert not headlines.RUNS.exists()
+    assert call("tiny", "--device", "cpu", "--out", "other.json").returncode == 0
+    assert target.read_text() == "{}"
+    assert call("tiny", "--device", "cpu", "--minutes", AT_ONCE, "--restart").returncode == 0
+    assert target.read_text() == "{}"
+    assert call("tiny", "--device", "cpu").returncode == 0  # goes on
+    assert without_times(stored()) == without_times(json.loads(Path("other.json").read_text()))
+
+
+def test_every_device_has_a_result_of_its_own(course, call):
+    assert headlines.result_file("tiny", "CPU, 16 threads") == headlines.RESULTS / "tiny.json"
+    beside = headlines.result_file("tiny", "NVIDIA H100 80GB HBM3")
+    assert beside == headlines.RESULTS / "tiny.nvidia-h100-80gb-hbm3.json"
+    call("tiny", "--device", "cpu")
+    beside.write_text(json.dumps({**stored(), "device": "NVIDIA H100 80GB HBM3"}))
+    page = results_of().table(headlines.RESULTS)
+    assert "## A small ring, on CPU, 1 thread\n" in page
+    assert "## A small ring, on NVIDIA H100 80GB HBM3\n" in page
+    listed = call().stdout
+    assert "  CPU, 1 thread; 6 rounds; seeds 3, 0\n" in listed
+    assert "  NVIDIA H100 80GB HBM3; 6 rounds; seeds 3, 0\n" in listed
+
+
+def test_the_list_shows_published_beside_measured(course, call):
+    before = call()
+    assert before.returncode == 0, before.stderr
+    assert before.stdout.startswith("tiny: A small ring\n  not measured yet\n")
+    assert re.search(r"slow: mean +0\.5\n", before.stdout)
+    assert "tiny-again: A small ring\n" in before.stdout
+    call("tiny", "--device", "cpu")
+    a, b = stored()["measured"]["slow: mean"]
+    line = next(line for line in call().stdout.splitlines() if "slow: mean" in line)
+    assert line.split()[2] == "0.5"
+    assert line.endswith(f"{(a + b) / 2:.4g} ± {abs(a - b) / math.sqrt(2):.2g}")
+
+
+# Refusals
+
+
+def change_file(monkeypatch):
+    with (headlines.EXPERIMENTS / "tiny.py").open("a") as file:
+        file.write("# another remark\n")
+
+
+def change_package(monkeypatch):
+    monkeypatch.setattr(headlines.provenance, "module_hashes", lambda notebook: {"gan_course.training": "0" * 12})
+
+
+def change_version(monkeypatch):
+    monkeypatch.setattr(gan_course, "__version__", "99.0")
+
+
+def change_device(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (change_file, "begun with other code of the experiment or of the package behind it"),
+        (change_package, "begun with other code of the experiment or of the package behind it"),
+        (change_version, f"begun with gan_course {gan_course.__version__}, not 99.0"),
+        (change_device, "begun with device CPU, 1 thread, not CPU, 2 threads"),
+    ],
+)
+def test_slices_are_not_mixed(course, call, monkeypatch, change, said):
+    call("tiny", "--device", "cpu", "--minutes", AT_ONCE)
+    folder = headlines.RUNS / "tiny"
+    (folder / "notes.txt").write_text("mine")
+    before = weights(folder)
+    change(monkeypatch)
+    outcome = call("tiny", "--device", "cpu", "--minutes", AT_ONCE)
+    assert outcome.returncode == 1
+    assert said in outcome.stderr
+    assert "--restart" in outcome.stderr
+    same_weights(weights(folder), before)
+    outcome = call("tiny", "--device", "cpu", "--minutes", AT_ONCE, "--restart")
+    assert "seed 3, slow after round 1 of 6" in outcome.stdout, outcome.stderr
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_try_outs_of_other_rounds_are_not_mixed(course, call):
+    call("tiny", "--device", "cpu", "--rounds", 3)
+    outcome = call("tiny", "--device", "cpu", "--rounds", 4)
+    assert outcome.returncode == 1
+    assert "begun with rounds [3, 3], not [4, 4]" in outcome.stderr
+
+
+def test_the_code_behind_an_experiment_is_that_of_training_too(course):
+    modules = {}
+    hashes = headlines.provenance.module_hashes
+
+    def watched(notebook):
+        modules.update(hashes(notebook))
+        return modules
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(headlines.provenance, "module_hashes", watched)
+        headlines._code(headlines.EXPERIMENTS / "tiny.py")
+    wanted = (
+        "training",
+        "headlines",
+        "games.gan",
+        "networks.mlp",
+        "data.toy",
+        "objectives.minimax",
+    )
+    assert {f"gan_course.{name}" for name in wanted} <= set(modules)
+
+
+def test_a_second_process_is_refused(course, call):
+    folder = headlines.RUNS / "tiny"
+    folder.mkdir(parents=True)
+    with FileLock(folder / "lock"):
+        outcome = call("tiny", "--device", "cpu", "--restart")
+    assert outcome.returncode == 1
+    assert f"another process plays tiny in {folder}; let it finish, or stop it" in outcome.stderr
+    assert sorted(file.name for file in folder.iterdir()) == ["lock"]
+
+
+def test_a_damaged_checkpoint_is_named(course, call):
+    call("tiny", "--device", "cpu", "--minutes", AT_ONCE)
+    file = headlines.RUNS / "tiny" / "seed-3-slow.safetensors"
+    file.write_bytes(file.read_bytes()[:500])
+    outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 1
+    assert f"{file} cannot be read" in outcome.stderr
+    assert "remove the file to train this seed anew" in outcome.stderr
+    file.unlink()
+    assert call("tiny", "--device", "cpu").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tinny"], ["unknown headline 'tinny'", "tiny, tiny-again", "did you mean tiny?"]),
+        (["tiny-agin"], ["unknown headline 'tiny-agin'", "did you mean tiny-again?"]),
+        (["../tiny"], ["unknown headline '../tiny'"]),
+        (["tiny", "--device", "abacus"], ["'abacus'", "cpu"]),
+        (["tiny", "--minutes", "0"], ["--minutes 0", "positive"]),
+        (["tiny", "--minutes", "nan"], ["--minutes nan", "positive"]),
+        (["tiny", "--rounds", "0"], ["--rounds 0", "at least 1"]),
+        (["tiny", "--seeds", "one"], ["--seeds one", "0,1,2"]),
+        (["tiny", "--seeds", "1,1"], ["--seeds 1,1", "different"]),
+        (["tiny", "--seeds=-1"], ["--seeds -1", "from 0 to"]),
+        (["tiny", "--out", "."], ["--out . is a folder"]),
+        (["--minutes", "3"], ["give the name of a headline: tiny, tiny-again"]),
+        (["--restart"], ["give the name of a headline"]),
+    ],
+    ids=lambda value: "-".join(value) if value[0].startswith(("t", ".", "-")) else None,
+)
+def test_bad_input_is_one_message_and_leaves_nothing(course, call, arguments, said):
+    outcome = call(*arguments)
+    assert outcome.returncode == 1
+    for words in said:
+        assert words in outcome.stderr
+    assert outcome.stderr.count("gan-course: ") == 1
+    assert outcome.stdout == ""
+    assert not headlines.RUNS.exists()
+
+
+def test_outside_the_folder_of_the_course(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([], ["ring"]):
+        outcome = call(*arguments)
+        assert outcome.returncode == 1
+        assert f"no experiments in {headlines.EXPERIMENTS}/; call it from the course's folder" in outcome.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: "import nowhere_to_be_found", "No module named 'nowhere_to_be_found'"),
+        (lambda text: text.replace("EXPERIMENT", "OTHER"), "has no attribute 'EXPERIMENT'"),
+        (lambda text: text.replace("[3, 0]", "[3, 3]"), "seeds=[3, 3] were given; they must differ"),
+        (lambda text: text.replace('"fast"', '"Slow"'), "games=['slow', 'Slow'] were given; their letters must differ"),
+    ],
+)
+def test_an_experiment_that_cannot_be_used_is_named(course, call, spoil, said):
+    file = headlines.EXPERIMENTS / "tiny.py"
+    file.write_text(spoil(SMALL))
+    outcome = call("tiny")
+    assert outcome.returncode == 1
+    assert f"{file} cannot be used" in outcome.stderr
+    assert said in outcome.stderr
+
+
+def test_a_measurement_that_is_no_number_is_an_error(course, call):
+    (headlines.EXPERIMENTS / "tiny.py").write_text(SMALL.replace("samples.mean()", "samples.mean() / 0"))
+    outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 1
+    assert "'mean' was measured as" in outcome.stderr
+    assert not headlines.RESULTS.exists()
+
+
+# The experiments there are
+
+
+@pytest.fixture
+def real(tmp_path, monkeypatch):
+    """A course's folder with the real experiments."""
+    folder = stand_in(tmp_path / "course", monkeypatch)
+    shutil.copytree(ROOT / headlines.EXPERIMENTS, headlines.EXPERIMENTS, dirs_exist_ok=True)
+    return folder
+
+
+def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call):
+    monkeypatch.chdir(ROOT)
+    listed = call().stdout
+    for name in ("ring: ", "mnist: ", "ring-clump: ", "ring-fourier: "):
+        assert f"\n{name}" in f"\n{listed}"
+    assert re.search(r"modes found of 8 +1  8 ± 0\n", listed)
+    for name in headlines.names():
+        assert (ROOT / "notebooks" / f"{headlines.find(name).chapter}.ipynb").exists()
+
+
+@pytest.mark.parametrize("name", ["ring", "ring-clump", "ring-fourier", "mnist"])
+def test_a_real_headline_in_a_few_rounds(real, name, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["mnist"])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        assert headlines.run(name, device="cpu", rounds=3, seeds=[0], out="short.json").finished
+    result = results_of().read(Path("short.json"))
+    experiment = headlines.find(name)
+    assert list(result["published"]) == list(experiment.published)
+    kept = ROOT / headlines.RESULTS / f"{name}.json"
+    if kept.exists():
+        kept = json.loads(kept.read_text())
+        long = experiment.labels()  # where other rounds are played, the figures say so
+        short = [re.sub(f"^({'|'.join(map(re.escape, long.values()))})", "", key) for key in kept["measured"]]
+        assert [re.sub(f"^({'|'.join(long)}): ", "", key) for key in result["measured"]] == short
+        assert kept["seeds"] == list(experiment.seeds)
+        assert (kept["experiment"], kept["rounds"]) == (experiment.title, experiment.rounds)
+        assert kept["published"] == experiment.published
+
+
+def test_mnist_says_how_long_the_vae_was_played(real):
+    assert headlines.find("mnist").labels() == {"GAN": "GAN: ", "VAE": "VAE, 1,500 rounds: "}
+
+
+def test_the_experiment_of_the_readme_runs(tmp_path, monkeypatch):
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    stand_in(tmp_path, monkeypatch, digits=re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    outcome = headlines.run("digits", device="cpu", rounds=3, seeds=[0])
+    assert "Wasserstein distance, test images" in outcome.text
+
+
+def test_a_file_may_have_a_hyphen_in_its_name(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, **{"tiny": SMALL, "tiny-er": SMALL.replace("A small ring", "A smaller ring")})
+    assert headlines.names() == ["tiny-er", "tiny-er-again", "tiny", "tiny-again"]
+    assert headlines.find("tiny-er-again").title == "A smaller ring"
+    assert headlines.find("tiny-again").title == "A small ring"
+
+
+def test_near_names_are_suggested():
+    assert str(errors.UnknownName("game", "gam", ["gan", "vae"])).endswith("choose one of: gan, vae; did you mean gan?")
+    assert str(errors.UnknownName("game", "xyz", ["gan", "vae"])).endswith("choose one of: gan, vae")
