@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from gan_course.errors import CheckpointDamaged, CheckpointError, Diverged
@@ -62,8 +62,8 @@ def save(path: str | Path, game: Game, history: History, configuration: dict[str
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         with replacing(path, keep=previous(path)) as temporary:
-            save_file(tensors, temporary, metadata=_metadata(text, tensors))
-    except (SafetensorError, OSError) as error:
+            Path(temporary).write_bytes(serialised(tensors, _metadata(text, tensors)))
+    except OSError as error:
         kept = "what was there before is there still" if Path(path).exists() else "nothing is there"
         raise CheckpointError(f"{path} could not be written ({error}); {kept}") from error
 
@@ -157,11 +157,12 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _metadata(text: str, tensors: dict[str, Tensor]) -> dict[str, str]:
-    return {"gan_course": text, "version": str(_VERSION), "sha256": _digest(text, tensors)}
+    version = str(_VERSION)
+    return {"gan_course": text, "version": version, "sha256": _digest(version, text, tensors)}
 
 
-def _digest(text: str, tensors: dict[str, Tensor]) -> str:
-    total = hashlib.sha256(text.encode())
+def _digest(version: str, text: str, tensors: dict[str, Tensor]) -> str:
+    total = hashlib.sha256(f"{version} {text}".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -188,7 +189,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} was written in format {version} by a newer gan_course; this one reads up to {_VERSION}: upgrade it"
         )
-    if metadata.get("sha256") != _digest(text, tensors):
+    if metadata.get("sha256") != _digest(version, text, tensors):
         raise CheckpointDamaged(f"{path} is damaged: its content is not what was written (the checksum differs)")
     return json.loads(text), tensors
 

@@ -286,18 +286,10 @@ class _Watch:
         self.every = max(1, min(2 * self.every, int(pace * LOOK_EVERY)))
         over = now >= self.deadline and 0 < history.rounds < self.rounds
         if over or now - self.saved >= SAVE_EVERY:
-            _save(self.file, game, history)
+            checkpoint.save(self.file, game, history)
             self.saved = now
         if over:
             raise _Pause(f"after round {history.rounds:,} of {self.rounds:,}")
-
-
-def _save(file: Path, game: Game, history: training.History) -> bool:
-    """Store the game, unless its weights are no longer finite; tell whether they are."""
-    finite = all(bool(tensor.isfinite().all()) for tensor in game.state_dict().values())
-    if finite:
-        checkpoint.save(file, game, history)
-    return finite
 
 
 class _Run:
@@ -324,7 +316,7 @@ class _Run:
     def begin(self, begun: dict[str, Any], restart: bool) -> None:
         """Begin, or go on as it was begun."""
         before = None if restart else _read(self.folder / "begun.json")
-        ours = re.compile(r"(begun|marks|seed-\d+-[\w-]+)\.(json|safetensors)")
+        ours = re.compile(r"(begun|marks|seed-\d+-[\w-]+(\.previous)?)\.(json|safetensors)")
         halves = re.compile(rf"\.{ours.pattern}\.\w+\.\w+")  # what a process that was killed was writing
         for file in list(self.folder.iterdir()):
             if halves.fullmatch(file.name) or (before is None and ours.fullmatch(file.name)):
@@ -365,8 +357,7 @@ class _Run:
                     callbacks=[_Watch(file, play.rounds, deadline)],
                     device=device,
                 )
-                if not _save(file, player, history):
-                    raise Diverged(f"by round {history.rounds} the weights had become infinite or not a number")
+                checkpoint.save(file, player, history)
             except Diverged as error:
                 return {"seconds": round(history.seconds, 1), "diverged": str(error)}
             if history.interrupted:

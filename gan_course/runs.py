@@ -269,6 +269,12 @@ class Run:
     def _listed(self) -> list[Path]:
         return list(self.folder.iterdir()) if self.folder.is_dir() else []
 
+    @property
+    def blank(self) -> bool:
+        """Whether the folder holds nothing, or only what a process that was killed as it began has left."""
+        left = [file.name for file in self._listed() if not _HALF_WRITTEN.fullmatch(file.name)]
+        return self.folder.is_dir() and set(left) <= {".lock"}
+
     def tidy(self) -> None:
         """Remove what a process that was killed while writing has left half-written."""
         for file in self._listed():
@@ -342,7 +348,7 @@ def _prepare(run: Run, asked: Configuration, given: set[str], resume: bool, over
             raise RunError(
                 f"{run.folder} exists; continue it with --resume, replace it with --overwrite, or choose another"
             )
-        if not run.folder.is_dir() or any(run.folder.iterdir()):
+        if not run.blank:
             run.configuration()  # raises unless the folder is a run
         run.lock()
     training.training_device(asked.device)  # raises where it cannot be used

@@ -248,7 +248,7 @@ class _Match:
         self.game, self.seats, self.stream, self.history, self.processes = game, seats, stream, history, processes
         self.device, self.callbacks, self.rounds, self.until = device, callbacks, rounds, until
         self.on_divergence, self.warned = on_divergence, False
-        self.periods = processes.agree([getattr(callback, "every", 1) for callback in callbacks])
+        self.periods = self.agreed_periods()
         self.looked, self.looked_at, self.next_look = time.monotonic(), history.rounds, history.rounds + 1
 
     def progress_bar(self) -> tqdm:
@@ -344,6 +344,11 @@ class _Match:
             with _randomness(self.device):
                 for i in due:
                     self.callbacks[i](self.game, self.history)
+        self.periods = self.agreed_periods()  # a callback may have changed its own
+
+    def agreed_periods(self) -> list[int]:
+        """After how many rounds each of the first process's callbacks is due."""
+        return self.processes.agree([getattr(callback, "every", 1) for callback in self.callbacks])
 
     def keep(self) -> None:
         """Put into the history what it takes to go on from here."""
