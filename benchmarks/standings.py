@@ -1,4 +1,4 @@
-"""The races on the results page: a picture and two tables, made from `benchmarks/races/peers.json`.
+"""The races on the results page, and the processes on the page about many machines, from `benchmarks/races/*.json`.
 
 python -m benchmarks.standings
 """
@@ -18,7 +18,9 @@ from gan_course.checkpoint import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
 RACES = ROOT / "benchmarks" / "races" / "peers.json"
+SCALING = ROOT / "benchmarks" / "races" / "scaling.json"
 TABLE = ROOT / "book" / "races_table.md"
+PROCESSES = ROOT / "book" / "scaling_table.md"
 PICTURE = ROOT / "book" / "images" / "races.svg"
 LOADINGS = {"own": "loaded its own way", "memory": "from memory"}
 KEYS = {"race", "loading", "target", "pairs", "rounds", "device", "versions", "operations of a round", "wall", "CPU"}
@@ -101,6 +103,24 @@ def table(races: list[dict]) -> str:
     )
 
 
+def processes(path: Path = SCALING) -> str:
+    """The speed of several processes, as Markdown."""
+    found = json.loads(path.read_text(encoding="utf-8"))["processes"]
+    rows = [
+        [str(row["processes"]), f"{row['rounds a second']:.0f}", f"{100 * row['efficiency']:.0f} %"]
+        for row in found["rows"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
+    return (
+        "Measured by `python -m benchmarks.scaling --parts processes`, on two cores of a processor: the ring of eight "
+        "with perceptrons of three hidden layers of 128, batches of 256 and one thread in each process. The efficiency "
+        "is the share of as many times the speed of one: with an efficiency of 100 %, two processes would see twice "
+        f"the samples in the same time. {found['device']} each; {versions}.\n\n"
+        + _rows(["processes", "rounds a second", "efficiency"], rows)
+        + "\n"
+    )
+
+
 def drawn(races: list[dict]) -> list[list]:
     """The numbers that the picture shows; it carries them along, so that a test can compare."""
     return [[race["race"], race["loading"], race["wall"]["ratio"], *race["wall"]["interval"]] for race in races]
@@ -160,6 +180,7 @@ if __name__ == "__main__":
     try:
         found = read()
         TABLE.write_text(table(found), encoding="utf-8")
+        PROCESSES.write_text(processes(), encoding="utf-8")
         save(picture(found), found, PICTURE)
     except (ValueError, OSError) as error:
         sys.exit(str(error))

@@ -3,20 +3,27 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import nn
 
-from gan_course import checkpoint, fit, games, networks, processes, training
+import gan_course
+from gan_course import checkpoint, fit, games, networks, processes, runs, training
 from gan_course.data import Paired, Unpaired
 from gan_course.data.sources import as_source
-from gan_course.errors import ProcessLost
+from gan_course.errors import CourseError, ProcessLost
 
 X = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
 Z = torch.randn(100, 3, generator=torch.Generator().manual_seed(2))
 IMAGES = torch.rand(100, 1, 16, 16, generator=torch.Generator().manual_seed(3))
 CPU = torch.device("cpu")
+ROOT = Path(gan_course.__file__).parents[1]
 
 
 class Given(games.GAN):
@@ -217,3 +224,95 @@ def test_a_process_that_dies_ends_the_others_and_leaves_the_checkpoint(two):
     assert "process 0 of 2 lost another one that it trains with" in first
     assert "last checkpoint" in first
     assert checkpoint.load(two.folder / "die" / "a.safetensors", points()).rounds == 5
+
+
+# The command line
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": ""}
+SMALL = ["--data", "ring", "--width", "8", "--device", "cpu", "--sample-every", "1000"]
+
+
+def command(*arguments, module="gan_course"):
+    call = [sys.executable, "-m", *module.split(), *map(str, arguments)]
+    return subprocess.Popen(call, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_trains_in_two_processes_and_torchrun_goes_on_with_them(tmp_path):
+    out = tmp_path / "a"
+    begun = command("train", "gan", "--rounds", 20, "--devices", 2, "--sync-batch-norm", "--out", out, *SMALL)
+    printed, told = begun.communicate(timeout=200)
+    assert begun.returncode == 0, told
+    assert printed.count(f"{out}: 20 rounds") == 1
+    assert told.count("20/20") == 1  # one progress bar
+    assert sorted(file.name for file in out.iterdir()) == [
+        "checkpoint.safetensors",
+        "configuration.json",
+        "history.csv",
+        "samples-000000.png",
+        "samples-000020.png",
+    ]
+    torchrun = "torch.distributed.run --nproc-per-node 2 -m gan_course"
+    gone_on = command("train", "gan", "--rounds", 30, "--resume", "--out", out, module=torchrun)
+    printed, told = gone_on.communicate(timeout=200)
+    assert gone_on.returncode == 0, told
+    assert printed.count(f"{out}: 30 rounds") == 1
+    game = runs.build(runs.Configuration("gan", data="ring", width=8), X)
+    history = checkpoint.load(out / "checkpoint.safetensors", game)
+    assert history.rounds == 30
+    assert len(history.state["processes"]) == 2
+
+
+def test_a_process_of_the_command_that_dies_ends_the_job(tmp_path):
+    out = tmp_path / "a"
+    job = command("train", "gan", "--rounds", 10**6, "--devices", 2, "--checkpoint-every", 50, "--out", out, *SMALL)
+    end = time.monotonic() + 120
+    while not (out / "checkpoint.previous.safetensors").exists():
+        assert job.poll() is None, job.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    (second,) = [child.pid for child in psutil.Process(job.pid).children() if "train" in child.cmdline()]
+    os.kill(second, signal.SIGKILL)
+    _, told = job.communicate(timeout=60)
+    assert job.returncode != 0
+    assert "gan-course: process 0 of 2 lost another one that it trains with, so training stops" in told
+    assert "Traceback" not in told
+    game = runs.build(runs.Configuration("gan", data="ring", width=8), X)
+    assert checkpoint.load(out / "checkpoint.safetensors", game).rounds >= 100
+    assert not [file for file in out.iterdir() if file.name.startswith(".")]
+
+
+def test_what_the_first_process_refuses_is_said_once(tmp_path):
+    job = command("train", "gan", "--rounds", 5, "--devices", 2, "--out", tmp_path, *SMALL)
+    _, told = job.communicate(timeout=120)
+    assert job.returncode == 1
+    assert told.count("exists; continue it with --resume") == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (dict(devices=0), "devices=0 was given; it must be at least 1"),
+        (dict(nodes=-1), "nodes=-1 was given"),
+        (dict(devices=2, device="cuda:1"), "for 2 processes; give 'cpu' or 'cuda'"),
+        (dict(devices=999, device="cuda"), "devices=999 was given; this machine has"),
+    ],
+)
+def test_numbers_of_processes_that_cannot_be(asked, message):
+    with pytest.raises(ValueError, match=message):
+        processes.start(**asked)
+
+
+def test_alone_nothing_is_started_and_without_fabric_it_is_said(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert processes.start(1, 1, "cpu") == "cpu"
+    assert processes.start() is None
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(CourseError, match=r"pip install 'gan-course\[scale\]'"):
+        processes.start(2, device="cpu")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="torchrun has started 2 processes on each of 2 machines"):
+        processes.start(4)
