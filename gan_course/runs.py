@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import gan_course
 from gan_course import checkpoint, data, games, networks, objectives, training
 from gan_course.chapter import seed_everything
+from gan_course.checks import number, whole
 from gan_course.errors import CourseError, Diverged, UnknownName
 
 GAMES = {
@@ -61,6 +62,9 @@ class Configuration:
     checkpoint_every: int = 500
 
     def __post_init__(self):
+        for name in ("game", "data", "objective", "device"):
+            if not isinstance(getattr(self, name), (str, type(None)) if name in ("objective", "device") else str):
+                raise RunError(f"{name}={getattr(self, name)!r} was given; it must be a name")
         if self.game not in GAMES:
             raise UnknownName("game", self.game, GAMES)
         if self.data not in data_names():
@@ -76,14 +80,14 @@ class Configuration:
         _positive("checkpoint_every", self.checkpoint_every)
         if self.batch_size < 2:
             raise RunError("batch_size=1 was given; batch normalisation needs at least 2 samples in a batch")
-        rate = self.learning_rate
-        if rate is not None and not (rate > 0 and math.isfinite(rate)):
-            raise RunError(f"learning_rate={rate} was given; it must be a positive number")
+        whole("seed", self.seed, least=0, most=2**32 - 1)
+        if self.learning_rate is not None:
+            number("learning_rate", self.learning_rate, positive=True)
 
 
 def _positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise RunError(f"{name}={value} was given; it must be a whole number of at least 1")
+    if value is not None:
+        whole(name, value)
 
 
 def data_names() -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from gan_course.checks import instance, whole
 from gan_course.data.sources import as_source, derived_seed
 from gan_course.errors import Diverged
 from gan_course.games.base import Game, Turn
@@ -166,6 +167,7 @@ def fit(
         ValueError: for arguments that cannot be right; the message says what is allowed.
         Diverged: when a loss is infinite or not a number (looked at every so many rounds, not each).
     """
+    _check_kinds(game, history, seed, until, players, callbacks, precision)
     history = History() if history is None else history
     _check(rounds, batch_size, history)
     until = rounds if until is None else until
@@ -273,8 +275,8 @@ def _watch(
 
 def every(rounds: int, callback: Callback) -> Callback:
     """The callback, to be called every so many rounds only (and before the first and after the last)."""
-    if rounds < 1:
-        raise ValueError(f"a callback every {rounds} rounds makes no sense; give 1 or more")
+    whole("rounds", rounds)
+    instance("callback", callback, Callable, "a function of a game and its history")
 
     def due(game: Game, history: History) -> None:
         callback(game, history)
@@ -294,7 +296,7 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
             f"device {str(device)!r} cannot be used here; on this machine there is: {', '.join(here)}"
@@ -302,6 +304,22 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
     if found.type == "meta":
         raise ValueError("device 'meta' holds no numbers, nothing can be trained on it; use 'cpu' or 'cuda'")
     return found
+
+
+def _check_kinds(game, history, seed, until, players, callbacks, precision) -> None:
+    instance("game", game, Game, "a Game")
+    instance("history", history, (History, type(None)), "a History, such as fit returns, or None")
+    whole("seed", seed, least=0, most=2**64 - 1)
+    if until is not None:
+        whole("until", until)
+    instance("players", players, (list, tuple, set, type(None)), "a list of the names of players, or None for all")
+    for player in players or ():
+        instance("players", player, str, "a list of the names of players, or None for all")
+    instance("callbacks", callbacks, (list, tuple), "a list of functions of a game and its history")
+    for callback in callbacks:
+        instance("callbacks", callback, Callable, "a list of functions of a game and its history")
+    if precision is not None and not (isinstance(precision, str) and precision == "bf16"):
+        raise ValueError(f"precision={precision!r} is unknown; use None (float32) or 'bf16'")
 
 
 def _check(rounds: int, batch_size: int, history: History) -> None:
@@ -327,11 +345,7 @@ def _seats(game: Game, players: Sequence[str] | None, compile: bool) -> list[_Se
 
 
 def _precision(precision: str | None, device: torch.device) -> contextlib.AbstractContextManager:
-    if precision is None:
-        return contextlib.nullcontext()
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    raise ValueError(f"precision={precision!r} is unknown; use None (float32) or 'bf16'")
+    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, torch.bfloat16)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from gan_course.checks import instance
 from gan_course.errors import DataCorrupt, DataUnavailable
 
 TIMEOUT = 10.0  # seconds without an answer after which a server counts as out of reach
@@ -82,8 +83,13 @@ def data_folder(root: str | os.PathLike | None) -> Path | None:
     given, what = (root, "root") if root is not None else (os.environ.get("GAN_COURSE_DATA") or None, "GAN_COURSE_DATA")
     if given is None:
         return None
-    folder = Path(given).expanduser()
-    if not folder.is_dir():
+    instance(what, given, (str, os.PathLike), "the name of a folder")
+    try:
+        folder = Path(given).expanduser()
+        found = folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, the home of a user who does not exist
+        raise DataUnavailable(f"{what} names {given}, which cannot be looked at: {error}") from error
+    if not found:
         raise DataUnavailable(f"{what} names {folder}, which is not a folder; name one that exists, or leave it out")
     return folder.resolve()
 

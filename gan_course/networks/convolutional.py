@@ -8,14 +8,23 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan_course.checks import instance, whole
+
 # Resolution at the bottom of the ladder, and the number of doublings from there to the image.
 _LADDERS = {8: (4, 1), 16: (4, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}
 
 
 def _ladder(size: int) -> tuple[int, int]:
-    if size not in _LADDERS:
-        raise ValueError(f"image size {size} is not supported; choose one of {sorted(_LADDERS)}, or resize the images")
+    if not isinstance(size, int) or size not in _LADDERS:
+        raise ValueError(
+            f"size={size!r} of images is not supported; choose one of {sorted(_LADDERS)}, or resize the images"
+        )
     return _LADDERS[size]
+
+
+def _check(**sizes: int) -> None:
+    for name, value in sizes.items():
+        whole(name, value, least=0 if name == "hidden" else 1)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -116,6 +125,8 @@ def decoder(
         hidden: units of a further fully connected layer before the convolutions; by default there is none, as in
             Radford et al. (2016). Convolutions see strokes; such a layer sees their arrangement.
     """
+    _check(channels=channels, latent_size=latent_size, width=width, hidden=hidden)
+    instance("final", final, (nn.Module, type(None)), "a torch.nn.Module or None")
     return Decoder(size, channels, latent_size, width, final, hidden)
 
 
@@ -128,6 +139,7 @@ def encoder(
     hidden: int = 0,
 ) -> Encoder:
     """Images to vectors of `outputs` coordinates; `normalise`: batch normalisation; the rest as for `decoder`."""
+    _check(channels=channels, outputs=outputs, width=width, hidden=hidden)
     return Encoder(size, channels, outputs, width, normalise, hidden)
 
 
@@ -153,6 +165,7 @@ def dcgan(
     Returns:
         The generator `(n, latent_size) -> (n, channels, size, size)` and the discriminator `-> (n,)`.
     """
+    _check(channels=channels, latent_size=latent_size, width=width, hidden=hidden)
     generator = Decoder(size, channels, latent_size, width, nn.Sigmoid(), hidden)
     return generator, Encoder(size, channels, None, width, normalise, hidden)
 

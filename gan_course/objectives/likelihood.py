@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gan_course.checks import number
+
 
 def bernoulli_nll(logits: Float[Tensor, "n *sample"], x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
     r"""$-\log p(x\mid\ell) = \sum_i \mathrm{sp}(\ell_i) - x_i \ell_i$ for pixel logits $\ell$; greys act as means.
@@ -21,10 +23,10 @@ def gaussian_nll(
     r"""$-\log N(x; \mu, s^2 I) = \frac{\|x-\mu\|^2}{2 s^2} + d \log(s\sqrt{2\pi})$.
 
     Raises:
-        ValueError: if `std` is not positive.
+        ValueError: if `std` is not a positive number, or its square not one in single precision.
     """
-    if not std > 0:
-        raise ValueError(f"the standard deviation is {std}; it must be positive")
+    if not 1e-18 <= number("std", std, positive=True) <= 1e18:
+        raise ValueError(f"std is {std}; it must be from 1e-18 to 1e18, so that its square is a number too")
     distance = (x - mean).flatten(1)
     return distance.square().sum(1) / (2 * std**2) + distance.shape[1] * math.log(std * math.sqrt(2 * math.pi))
 
