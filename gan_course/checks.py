@@ -1,6 +1,5 @@
 """Checks of what users hand over: each message says what was given and what is allowed."""
 
-import math
 import operator
 from numbers import Real
 
@@ -24,8 +23,8 @@ def whole(name: str, value: object, least: int = 1, most: int = 2**31 - 1) -> in
 
 def number(name: str, value: object, positive: bool = False, most: float = LARGEST) -> float:
     """`value` as a float, if it is a number from 0 to `most`; not 0 itself where it must be `positive`."""
-    real = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-    if not real or value > most or not (value > 0 if positive else value >= 0):
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not real or value > most or not (value > 0 if positive else value >= 0):  # NaN is neither
         top = f" and at most {most:g}" if real and value > most else ""
         least = "above" if positive else "of at least"
         raise ValueError(f"{name}={value!r} was given; it must be a finite number {least} 0{top}")

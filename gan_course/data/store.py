@@ -86,7 +86,7 @@ def data_folder(root: str | os.PathLike | None) -> Path | None:
     instance(what, given, (str, os.PathLike), "the name of a folder")
     try:
         folder = Path(given).expanduser()
-        found = folder.is_dir()
+        found = os.fspath(given) != "" and folder.is_dir()
     except (OSError, RuntimeError) as error:  # a name that is too long, the home of a user who does not exist
         raise DataUnavailable(f"{what} names {given}, which cannot be looked at: {error}") from error
     if not found:

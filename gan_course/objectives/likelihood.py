@@ -14,7 +14,7 @@ def bernoulli_nll(logits: Float[Tensor, "n *sample"], x: Float[Tensor, "n *sampl
 
     Source: kingma2014autoencoding.
     """
-    return (softplus(logits) - x * logits).flatten(1).sum(1)
+    return _per_sample(softplus(logits) - x * logits)
 
 
 def gaussian_nll(
@@ -27,8 +27,8 @@ def gaussian_nll(
     """
     if not 1e-18 <= number("std", std, positive=True) <= 1e18:
         raise ValueError(f"std is {std}; it must be from 1e-18 to 1e18, so that its square is a number too")
-    distance = (x - mean).flatten(1)
-    return distance.square().sum(1) / (2 * std**2) + distance.shape[1] * math.log(std * math.sqrt(2 * math.pi))
+    d = math.prod(x.shape[1:])
+    return _per_sample((x - mean).square()) / (2 * std**2) + d * math.log(std * math.sqrt(2 * math.pi))
 
 
 def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
@@ -40,3 +40,8 @@ def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) 
     Source: kingma2014autoencoding.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def _per_sample(x: Tensor) -> Tensor:
+    """The sum over all coordinates of each sample; there are none but the first where samples are numbers."""
+    return x.flatten(1).sum(1) if x.ndim > 1 else x

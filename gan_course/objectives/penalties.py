@@ -34,7 +34,7 @@ def gradient_norms(scorer: Callable[[Tensor], Tensor], points: Float[Tensor, "n 
                 "is given, without detach() and outside torch.no_grad()"
             )
     precision = torch.promote_types(gradient.dtype, torch.float32)
-    return torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=precision)
+    return torch.linalg.vector_norm(gradient[..., None].flatten(1), dim=1, dtype=precision)
 
 
 class GradientPenalty:
