@@ -208,6 +208,7 @@ class Run:
             stored = json.loads(self.configuration_file.read_text(encoding="utf-8"))
             if stored.pop("made_by").split()[0] != "gan-course":
                 raise KeyError("made_by")
+            stored["game"]  # the one setting without a default
             known = {field.name for field in fields(Configuration)}
             unknown = set(stored) - known
         except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):

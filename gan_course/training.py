@@ -296,7 +296,7 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
             f"device {str(device)!r} cannot be used here; on this machine there is: {', '.join(here)}"
