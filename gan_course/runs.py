@@ -75,19 +75,16 @@ class Configuration:
             raise RunError(f"the game {self.game} has no discriminator: leave out --objective, --discriminator-steps")
         if self.objective is not None and self.objective not in objectives.names():
             raise UnknownName("objective", self.objective, objectives.names())
-        for name in ("rounds", "batch_size", "latent_size", "width", "discriminator_steps", "sample_every"):
-            _positive(name, getattr(self, name))
-        _positive("checkpoint_every", self.checkpoint_every)
+        for name in ("rounds", "batch_size", "sample_every", "checkpoint_every"):
+            whole(name, getattr(self, name))
+        for name in ("latent_size", "width", "discriminator_steps"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name))
         if self.batch_size < 2:
             raise RunError("batch_size=1 was given; batch normalisation needs at least 2 samples in a batch")
         whole("seed", self.seed, least=0, most=2**32 - 1)
         if self.learning_rate is not None:
             number("learning_rate", self.learning_rate, positive=True)
-
-
-def _positive(name: str, value: int | None) -> None:
-    if value is not None:
-        whole(name, value)
 
 
 def data_names() -> list[str]:

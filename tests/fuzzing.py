@@ -23,17 +23,17 @@ OTHER = (torch.uint8, torch.int32, torch.int64, torch.bool, torch.complex64)
 NOT_TENSORS = st.sampled_from(
     [None, "images", b"x", [], [1.0, 2.0], (1, 2), {}, 3, 2.5, object(), np.zeros((3, 2)), torch.nn.ReLU(), lambda x: x]
 )
-WHOLE = st.one_of(st.integers(-3, 12), st.sampled_from([-(2**63), 2**31, 2**63, 2**64, 10**30]))
-NUMBERS = st.one_of(
-    st.floats(allow_subnormal=True), st.sampled_from([0, 1, -1, 10**400, 1e38, 1e-45, np.float32(0.5), 0.5])
-)
-ODD = st.sampled_from(
-    [
-        *(None, "", "3", "ring", b"3", True, False, [], [1], {}, {"a": 1}, (1, 2), 2.5, 1j, object(), lambda x: x),
-        *(np.int64(3), np.array([1, 2]), np.array(["a", "b"]), torch.tensor(3), torch.tensor([1.0, 2.0])),
-    ]
-)
-SETTINGS = st.one_of(WHOLE, NUMBERS, ODD)
+LARGE = [-(2**63), 25, 200, 2**31, 2**63, 2**64, 10**30]
+FRACTIONS = [0.5, 2.5, -0.5, 1e38, 1e30, 1e-45, np.float32(0.5), 10**400, float("inf"), float("-inf"), float("nan")]
+NO_NUMBERS = [
+    *(None, "", "3", "ring", b"3", [], [1], {}, {"a": 1}, (1, 2), 1j, object(), lambda x: x),
+    *(np.array([1, 2]), np.array(["a", "b"]), torch.tensor([1.0, 2.0])),
+]
+ODD = [*NO_NUMBERS, True, False, np.int64(3), torch.tensor(3)]
+WHOLE = st.one_of(st.integers(-3, 12), st.sampled_from(LARGE))
+NUMBERS = st.one_of(st.floats(allow_subnormal=True), st.sampled_from([0, 1, -1, *FRACTIONS]))
+SETTINGS = st.one_of(WHOLE, NUMBERS, st.sampled_from(ODD))
+EVERY = [-3, -1, 0, 1, 2, *LARGE, *FRACTIONS, *ODD]
 
 
 class NoAnswer(AssertionError):

@@ -68,7 +68,7 @@ def spiral(
     share = torch.rand(n, 1, generator=generator).sqrt()
     angle = 2 * math.pi * turns * share
     curve = radius * share * torch.cat([angle.cos(), angle.sin()], dim=1)
-    return curve + std * torch.randn(n, 2, generator=generator)
+    return curve + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def two_moons(n: int = 10_000, *, std: float = 0.05, seed: int = 0) -> Float[Tensor, "n 2"]:
@@ -85,7 +85,7 @@ def two_moons(n: int = 10_000, *, std: float = 0.05, seed: int = 0) -> Float[Ten
     upper = torch.cat([t.cos(), t.sin()], dim=1)
     lower = torch.cat([1 - t.cos(), 0.5 - t.sin()], dim=1)
     moons = torch.where(torch.rand(n, 1, generator=generator) < 0.5, upper, lower)
-    return moons + std * torch.randn(n, 2, generator=generator)
+    return moons + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def mixture(
@@ -137,7 +137,7 @@ def point_masses(
 
 def _around(centers: Tensor, n, std, seed) -> Tensor:
     generator = _generator(n, std, seed)
-    return centers[_choose(None, len(centers), n, generator)] + std * torch.randn(n, 2, generator=generator)
+    return centers[_choose(None, len(centers), n, generator)] + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def _choose(weights, count: int, n, generator: torch.Generator) -> Tensor:

@@ -22,9 +22,8 @@ def _ladder(size: int) -> tuple[int, int]:
     return _LADDERS[size]
 
 
-def _check(**sizes: int) -> None:
-    for name, value in sizes.items():
-        whole(name, value, least=0 if name == "hidden" else 1)
+def _sizes(**sizes: int) -> list[int]:
+    return [whole(name, value, least=0 if name == "hidden" else 1) for name, value in sizes.items()]
 
 
 def _initialise(module: nn.Module) -> None:
@@ -125,7 +124,9 @@ def decoder(
         hidden: units of a further fully connected layer before the convolutions; by default there is none, as in
             Radford et al. (2016). Convolutions see strokes; such a layer sees their arrangement.
     """
-    _check(channels=channels, latent_size=latent_size, width=width, hidden=hidden)
+    channels, latent_size, width, hidden = _sizes(
+        channels=channels, latent_size=latent_size, width=width, hidden=hidden
+    )
     instance("final", final, (nn.Module, type(None)), "a torch.nn.Module or None")
     return Decoder(size, channels, latent_size, width, final, hidden)
 
@@ -139,7 +140,7 @@ def encoder(
     hidden: int = 0,
 ) -> Encoder:
     """Images to vectors of `outputs` coordinates; `normalise`: batch normalisation; the rest as for `decoder`."""
-    _check(channels=channels, outputs=outputs, width=width, hidden=hidden)
+    channels, outputs, width, hidden = _sizes(channels=channels, outputs=outputs, width=width, hidden=hidden)
     return Encoder(size, channels, outputs, width, normalise, hidden)
 
 
@@ -165,7 +166,9 @@ def dcgan(
     Returns:
         The generator `(n, latent_size) -> (n, channels, size, size)` and the discriminator `-> (n,)`.
     """
-    _check(channels=channels, latent_size=latent_size, width=width, hidden=hidden)
+    channels, latent_size, width, hidden = _sizes(
+        channels=channels, latent_size=latent_size, width=width, hidden=hidden
+    )
     generator = Decoder(size, channels, latent_size, width, nn.Sigmoid(), hidden)
     return generator, Encoder(size, channels, None, width, normalise, hidden)
 

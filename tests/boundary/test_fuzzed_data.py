@@ -175,3 +175,14 @@ def test_loader(batches):
 def test_the_largest_numbers_give_finite_points(value):
     assert finite(toy.mixture(50, means=[value, 0.0], stds=[abs(value), 1.0]), toy.point_masses(50, points=[value]))
     assert math.isfinite(float(toy.ring(50, radius=abs(value), std=abs(value)).sum()))
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 2, 2), (3, 0, 2, 2), (3, 1, 0, 2), (3, 1, 2, 0), (3, 4), ()])
+def test_images_without_pixels_are_refused(shape):
+    labels = torch.zeros(shape[0] if shape else 0, dtype=torch.int64)
+    assert answer(("images",), data.Images, torch.zeros(shape), labels, ["a"], "name") is None
+
+
+@pytest.mark.parametrize("root", ["", "~nobody-of-that-name/data", "x" * 5000, "\0", 3, b"x", ["x"]])
+def test_what_is_no_folder_is_refused(root):
+    assert answer(("root",), data.load, "mnist", root=root) is None

@@ -135,9 +135,9 @@ def test_nearest_neighbours(both, k):
     torch.testing.assert_close(distances.double(), exact, rtol=1e-3, atol=1e-3 * scale)
 
 
-@given(pair(dims=(1, 2)), st.sampled_from([1, 1.5, 2, 3, 8, 16]))
-def test_wasserstein_is_the_best_of_all_assignments(both, order):
-    x, y = (x[: min(map(len, both))].double() for x in both)
+@given(pair(dims=(1, 2)), st.sampled_from([1, 1.5, 2, 3, 8, 16]), st.sampled_from([1e-18, 1e-9, 1e-3, 1, 1e6]))
+def test_wasserstein_is_the_best_of_all_assignments(both, order, unit):
+    x, y = (unit * x[: min(map(len, both))].double() for x in both)
     lengths = (x[:, None] - y[None]).reshape(len(x), len(y), -1).norm(dim=2).numpy()
     rows, unit = np.arange(len(x)), lengths.max() or 1.0
     best = min(((lengths[rows, list(p)] / unit) ** order).mean() for p in itertools.permutations(rows))
@@ -173,3 +173,18 @@ def test_frechet_gaussians_of_any_covariance(roots, dtype):
 def test_what_is_no_tensor(thing, metric):
     assert answer(BINARY[metric], metric, thing, torch.ones(3, 2)) is None
     assert answer(BINARY[metric], metric, torch.full((3, 1, 28, 28), 0.5).squeeze(), thing) is None
+
+
+def test_wasserstein_of_clusters_that_lie_far_apart():
+    x = torch.tensor([[0.0, 0.0], [0.0, 2e-4], [1e3, 0.0], [1e3, 1e-4]], dtype=torch.float64)
+    y = x.flip(0) + torch.tensor([1e-4, 0.0], dtype=torch.float64)
+    for order in (1, 2, 4, 8):
+        assert metrics.wasserstein(x, y, order) == pytest.approx(1e-4, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [metrics.nearest_neighbours, metrics.frechet_distance, metrics.wasserstein])
+def test_numbers_whose_squares_are_none_are_refused(metric):
+    large = 1e30 if metric is metrics.nearest_neighbours else 1e200
+    x = torch.full((3, 2), large, dtype=torch.float32 if large < 1e38 else torch.float64)
+    assert answer(BINARY[metric], metric, x, -x) is None
+    assert answer(("test",), metrics.memorisation, torch.ones(3, 2), torch.ones(3, 2), torch.full((3, 2), 1e30)) is None
