@@ -138,10 +138,9 @@ def test_nearest_neighbours(both, k):
 @given(pair(dims=(1, 2)), st.sampled_from([1, 1.5, 2, 3, 8, 16]), st.sampled_from([1e-18, 1e-9, 1e-3, 1, 1e6]))
 def test_wasserstein_is_the_best_of_all_assignments(both, order, unit):
     x, y = (unit * x[: min(map(len, both))].double() for x in both)
-    lengths = (x[:, None] - y[None]).reshape(len(x), len(y), -1).norm(dim=2).numpy()
-    rows, unit = np.arange(len(x)), lengths.max() or 1.0
-    best = min(((lengths[rows, list(p)] / unit) ** order).mean() for p in itertools.permutations(rows))
-    assert metrics.wasserstein(x, y, order) == pytest.approx(unit * best ** (1 / order), rel=1e-6, abs=1e-12 * unit)
+    best = best_of_all_assignments(x.reshape(len(x), -1), y.reshape(len(y), -1), order)
+    largest = float(x.abs().max().maximum(y.abs().max()))
+    assert metrics.wasserstein(x, y, order) == pytest.approx(best, rel=1e-6, abs=1e-12 * largest)
 
 
 @given(st.one_of(pair(dims=(1, 2)), pair(dims=(1, 2), largest=3e38)), SETTINGS)
@@ -175,11 +174,20 @@ def test_what_is_no_tensor(thing, metric):
     assert answer(BINARY[metric], metric, torch.full((3, 1, 28, 28), 0.5).squeeze(), thing) is None
 
 
-def test_wasserstein_of_clusters_that_lie_far_apart():
-    x = torch.tensor([[0.0, 0.0], [0.0, 2e-4], [1e3, 0.0], [1e3, 1e-4]], dtype=torch.float64)
-    y = x.flip(0) + torch.tensor([1e-4, 0.0], dtype=torch.float64)
-    for order in (1, 2, 4, 8):
-        assert metrics.wasserstein(x, y, order) == pytest.approx(1e-4, rel=1e-6)
+def best_of_all_assignments(x, y, order) -> float:
+    lengths = (x[:, None] - y[None]).norm(dim=2).numpy()
+    rows, unit = np.arange(len(x)), lengths.max() or 1.0
+    smallest = min(np.sum((lengths[rows, list(p)] / unit) ** order) for p in itertools.permutations(rows))
+    return unit * (smallest / len(x)) ** (1 / order)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_wasserstein_of_two_small_clusters_far_apart(order, seed):
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.tensor([[0.0, 0.0]] * 3 + [[1.0, 0.0]] * 3, dtype=torch.float64)
+    x, y = (places + 1e-6 * torch.randn(6, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    assert metrics.wasserstein(x, y, order) == pytest.approx(best_of_all_assignments(x, y, order), rel=1e-6)
 
 
 @pytest.mark.parametrize("metric", [metrics.nearest_neighbours, metrics.frechet_distance, metrics.wasserstein])
