@@ -11,7 +11,6 @@ time writes in a folder; of several that train together, the first.
 """
 
 import json
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 import gan_course
 from gan_course import checkpoint, data, games, networks, objectives, training
 from gan_course.chapter import seed_everything
+from gan_course.checks import instance, number, whole
 from gan_course.errors import CheckpointDamaged, CheckpointNotice, CourseError, UnknownName
 from gan_course.processes import Processes, synchronise
 
@@ -67,6 +67,9 @@ class Configuration:
     sync_batch_norm: bool = False
 
     def __post_init__(self):
+        for name in ("game", "data", "objective", "device"):
+            if not isinstance(getattr(self, name), (str, type(None)) if name in ("objective", "device") else str):
+                raise RunError(f"{name}={getattr(self, name)!r} was given; it must be a name")
         if self.game not in GAMES:
             raise UnknownName("game", self.game, GAMES)
         if self.data not in data_names():
@@ -77,19 +80,17 @@ class Configuration:
             raise RunError(f"the game {self.game} has no discriminator: leave out --objective, --discriminator-steps")
         if self.objective is not None and self.objective not in objectives.names():
             raise UnknownName("objective", self.objective, objectives.names())
-        for name in ("rounds", "batch_size", "latent_size", "width", "discriminator_steps", "sample_every"):
-            _positive(name, getattr(self, name))
-        _positive("checkpoint_every", self.checkpoint_every)
+        for name in ("rounds", "batch_size", "sample_every", "checkpoint_every"):
+            whole(name, getattr(self, name))
+        for name in ("latent_size", "width", "discriminator_steps"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name))
         if self.batch_size < 2:
             raise RunError("batch_size=1 was given; batch normalisation needs at least 2 samples in a batch")
-        rate = self.learning_rate
-        if rate is not None and not (rate > 0 and math.isfinite(rate)):
-            raise RunError(f"learning_rate={rate} was given; it must be a positive number")
-
-
-def _positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise RunError(f"{name}={value} was given; it must be a whole number of at least 1")
+        whole("seed", self.seed, least=0, most=2**32 - 1)
+        instance("sync_batch_norm", self.sync_batch_norm, bool, "True or False")
+        if self.learning_rate is not None:
+            number("learning_rate", self.learning_rate, positive=True)
 
 
 def data_names() -> list[str]:
@@ -231,6 +232,7 @@ class Run:
             stored = json.loads(self.configuration_file.read_text(encoding="utf-8"))
             if stored.pop("made_by").split()[0] != "gan-course":
                 raise KeyError("made_by")
+            stored["game"]  # the one setting without a default
             known = {field.name for field in fields(Configuration)}
             unknown = set(stored) - known
         except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from gan_course.checks import instance, whole
 from gan_course.data.sources import as_source, derived_seed
 from gan_course.errors import Diverged, DivergenceWarning
 from gan_course.games.base import Game, Turn
@@ -201,6 +202,7 @@ def fit(
         Diverged: when a term is infinite or not a number (looked at every so many rounds, and before callbacks).
         ProcessLost: when another process of the group has ended.
     """
+    _check_kinds(game, history, seed, until, players, callbacks, precision, compile)
     history = History() if history is None else history
     processes = Processes()
     _share(history, processes)
@@ -381,8 +383,8 @@ class _Match:
 
 def every(rounds: int, callback: Callback) -> Callback:
     """The callback, to be called every so many rounds only (and before the first and after the last)."""
-    if rounds < 1:
-        raise ValueError(f"a callback every {rounds} rounds makes no sense; give 1 or more")
+    whole("rounds", rounds)
+    instance("callback", callback, Callable, "a function of a game and its history")
 
     def due(game: Game, history: History) -> None:
         callback(game, history)
@@ -402,7 +404,7 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
             f"device {str(device)!r} cannot be used here; on this machine there is: {', '.join(here)}"
@@ -427,8 +429,25 @@ def _share(history: History, processes: Processes) -> None:
         vars(history).update(processes.agree(vars(history) if processes.rank == 0 else None))
 
 
+def _check_kinds(game, history, seed, until, players, callbacks, precision, compile) -> None:
+    instance("game", game, Game, "a Game")
+    instance("history", history, (History, type(None)), "a History, such as fit returns, or None")
+    whole("seed", seed, least=0, most=2**64 - 1)
+    if until is not None:
+        whole("until", until)
+    instance("players", players, (list, tuple, set, type(None)), "a list of the names of players, or None for all")
+    for player in players or ():
+        instance("players", player, str, "a list of the names of players, or None for all")
+    instance("callbacks", callbacks, (list, tuple), "a list of functions of a game and its history")
+    for callback in callbacks:
+        instance("callbacks", callback, Callable, "a list of functions of a game and its history")
+    instance("compile", compile, bool, "True or False")
+    if precision is not None and not (isinstance(precision, str) and precision == "bf16"):
+        raise ValueError(f"precision={precision!r} is unknown; use None (float32) or 'bf16'")
+
+
 def _check(rounds: int, batch_size: int, history: History, on_divergence: str) -> None:
-    if on_divergence not in ("stop", "continue"):
+    if not isinstance(on_divergence, str) or on_divergence not in ("stop", "continue"):
         raise ValueError(f"on_divergence={on_divergence!r} was given; it must be 'stop' or 'continue'")
     for name, value in (("rounds", rounds), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -454,11 +473,7 @@ def _seats(
 
 
 def _precision(precision: str | None, device: torch.device) -> contextlib.AbstractContextManager:
-    if precision is None:
-        return contextlib.nullcontext()
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    raise ValueError(f"precision={precision!r} is unknown; use None (float32) or 'bf16'")
+    return contextlib.nullcontext() if precision is None else torch.autocast(device.type, torch.bfloat16)
 
 
 @contextlib.contextmanager

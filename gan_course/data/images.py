@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from gan_course.checks import instance
 from gan_course.data import store
 from gan_course.data.store import Archive
 from gan_course.errors import CourseError, DataCorrupt, UnknownName
@@ -35,7 +36,13 @@ class Images:
 
     def __post_init__(self):
         x, y = self.images, self.labels
-        if x.dtype != torch.float32 or x.ndim != 4 or len(x) == 0:
+        for name, given, kind, allowed in (
+            ("images", x, Tensor, "a tensor"),
+            ("labels", y, Tensor, "a tensor"),
+            ("classes", self.classes, list, "a list of names"),
+        ):
+            instance(name, given, kind, allowed)
+        if x.dtype != torch.float32 or x.ndim != 4 or x.numel() == 0:
             raise ValueError(f"images must be float32 of shape (N, C, H, W) with N > 0, not {x.dtype} {tuple(x.shape)}")
         if y.dtype != torch.int64 or y.shape != x.shape[:1]:
             raise ValueError(f"labels must be int64 of shape ({len(x)},), not {y.dtype} {tuple(y.shape)}")
@@ -86,7 +93,7 @@ def load(name: str, split: str = "train", root: str | os.PathLike | None = None)
     """
     if not isinstance(name, str) or name not in names():
         raise UnknownName("data set", name, names())
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; choose one of: {', '.join(SPLITS)}")
     if name == "digits":
         return _digits(split)

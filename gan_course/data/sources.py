@@ -4,8 +4,11 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from gan_course.checks import whole
 
 Batch = Any
 Part = tuple[int, int]
@@ -34,7 +37,7 @@ class Rows:
 
     def stream(self, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)) -> "RowStream":
         """An endless stream of batches; `part=(k, n)`: the k-th of n batches drawn together, for n processes."""
-        return RowStream(self, batch_size, device, seed, part)
+        return RowStream(self, whole("batch_size", batch_size), device, seed, part)
 
 
 class RowStream:
@@ -109,11 +112,13 @@ class Unpaired:
             raise ValueError("Unpaired takes either positional sources (tuple batches) or named ones (dict batches)")
         self.names = list(named) or None
         self.sources = [as_source(source) for source in (named.values() if named else sources)]
-        if sizes is not None and (len(sizes) != len(self.sources) or min(sizes) < 1):
-            raise ValueError(
-                f"sizes={list(sizes)}: give one positive batch size for each of {len(self.sources)} sources"
-            )
-        self.sizes = None if sizes is None else list(sizes)
+        if sizes is not None:
+            if not isinstance(sizes, Sequence) or isinstance(sizes, str) or len(sizes) != len(self.sources):
+                raise ValueError(
+                    f"sizes={sizes!r}: give a list of one positive batch size for each of {len(self.sources)} sources"
+                )
+            sizes = [whole(f"sizes[{i}]", size) for i, size in enumerate(sizes)]
+        self.sizes = sizes
 
     def stream(self, batch_size: int, device: torch.device, seed: int, part: Part = (0, 1)) -> "JointStream":
         """An endless stream of batches."""
@@ -155,6 +160,8 @@ class Loader:
 
     def __init__(self, batches: Iterable):
         """`batches`: can be iterated over more than once."""
+        if not isinstance(batches, Iterable):
+            raise ValueError(f"batches must be a DataLoader, or a list of batches, not a {type(batches).__name__}")
         if isinstance(batches, Iterator):
             raise ValueError(
                 f"a {type(batches).__name__} can be run through only once; give fit something that starts anew each "
@@ -231,9 +238,10 @@ def as_source(thing):
             "a bare tuple is ambiguous: use Paired(images, labels) for the same rows of both, "
             "or Unpaired(a, b) for independent draws"
         )
-    if isinstance(thing, Iterable) and not isinstance(thing, str | bytes | dict):
+    if isinstance(thing, Iterable) and not isinstance(thing, str | bytes | dict | np.ndarray):
         return Loader(thing)
     hint = "; give its .images, or Paired(x.images, x.labels)" if hasattr(thing, "images") else ""
+    hint = "; torch.as_tensor makes a tensor of it" if isinstance(thing, np.ndarray) else hint
     raise ValueError(
         f"fit cannot draw batches from a {type(thing).__name__}: give a tensor, Paired, Unpaired or a DataLoader{hint}"
     )

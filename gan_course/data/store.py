@@ -20,22 +20,27 @@ They are checked against these checksums instead and announced by a `DataNotice`
 import contextlib
 import gzip
 import hashlib
-import io
+import http.client
 import json
 import os
 import shutil
-import socket
-import sys
 import tarfile
 import tempfile
+import time
+import urllib.request
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
+from gan_course.checks import instance
 from gan_course.errors import DataCorrupt, DataUnavailable
 
 TIMEOUT = 10.0  # seconds without an answer after which a server counts as out of reach
+LEAST = 10_000  # bytes that a server must send in so many seconds
+MOST = 2**30  # bytes that an archive may have
 
 # Files known by another checksum than the publisher's: what they are.
 RECONSTRUCTIONS = {("usps.bz2", "87922cc43ed42d3d18caceec739190db"): "a reconstruction made from the unsmoothed digits"}
@@ -78,8 +83,13 @@ def data_folder(root: str | os.PathLike | None) -> Path | None:
     given, what = (root, "root") if root is not None else (os.environ.get("GAN_COURSE_DATA") or None, "GAN_COURSE_DATA")
     if given is None:
         return None
-    folder = Path(given).expanduser()
-    if not folder.is_dir():
+    instance(what, given, (str, os.PathLike), "the name of a folder")
+    try:
+        folder = Path(given).expanduser()
+        found = os.fspath(given) != "" and folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, the home of a user who does not exist
+        raise DataUnavailable(f"{what} names {given}, which cannot be looked at: {error}") from error
+    if not found:
         raise DataUnavailable(f"{what} names {folder}, which is not a folder; name one that exists, or leave it out")
     return folder.resolve()
 
@@ -211,8 +221,6 @@ def _download(name: str, missing: Sequence[Archive], folder: Path, places: Seque
 
 def _fetch(archive: Archive, path: Path, failures: list[str]) -> Path | None:
     """Download to `path` from the first address that offers the right file; add what went wrong to `failures`."""
-    from torchvision.datasets.utils import download_url
-
     if path.is_file():  # another process was quicker
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,39 +228,44 @@ def _fetch(archive: Archive, path: Path, failures: list[str]) -> Path | None:
         shutil.rmtree(left_behind, ignore_errors=True)
     for url in archive.urls:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as temporary:
+            received = Path(temporary) / path.name
             try:
-                with _bounded(), _quiet():
-                    download_url(url, temporary, path.name)
-            except (OSError, RuntimeError) as error:
-                failures.append(f"{url}: {error}")
+                _receive(url, received)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                failures.append(f"{url}: {error or repr(error)}")
                 continue
-            found = _md5(Path(temporary) / path.name)
+            found = _md5(received)
             if found == archive.md5:
-                os.replace(Path(temporary) / path.name, path)
+                os.replace(received, path)
                 return path
             failures.append(f"{url}: it sent a file with MD5 {found}, expected {archive.md5}")
     return None
 
 
-@contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    """Let no server keep us waiting: torchvision sets no time limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _receive(url: str, path: Path) -> None:
+    """Write what an address sends to `path`, with a progress bar in a terminal.
 
+    Not by torchvision's `download_url`, which waits for ever for a server that falls silent or dawdles.
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Show torchvision's progress bar in a terminal, and nowhere else: on a page it would be a hundred lines."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        yield
-        return
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+    Raises OSError or HTTPException where the server cannot be reached, refuses, is slower than `LEAST` bytes in
+    `TIMEOUT` seconds, stops half-way, or sends more than `MOST` bytes.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": "gan-course"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, path.open("wb") as file:
+        announced, seen, since = response.length, 0, time.monotonic()
+        with tqdm(total=announced, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
+            while block := response.read1(2**16):  # what has come so far: `read` would wait for all of it
+                bar.update(file.write(block))
+                size, now = file.tell(), time.monotonic()
+                if size > MOST:
+                    raise OSError(f"it sent more than {MOST:,} bytes, more than any of the data sets has")
+                if now - since > TIMEOUT:
+                    if size - seen < LEAST:
+                        raise TimeoutError(f"timed out: {size - seen} bytes came in the last {now - since:.0f} s")
+                    seen, since = size, now
+        if file.tell() < (announced or 1):
+            of = f" of {announced:,}" if announced else ""
+            raise ConnectionError(f"it broke off after {file.tell():,}{of} bytes")
 
 
 # --- Unpacking -----------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ same seed gives the same points, and PyTorch's global random state is left alone
 """
 
 import math
-import operator
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from gan_course.checks import LARGEST, number, whole
 
 
 def ring(
@@ -27,8 +28,8 @@ def ring(
 
 def ring_centers(modes: int = 8, radius: float = 2.0) -> Float[Tensor, "modes 2"]:
     r"""Return $c_k = r\,(\cos\frac{2\pi k}{K}, \sin\frac{2\pi k}{K})$ for $k = 0, \dots, K-1$; $r$ is `radius`."""
-    _whole("modes", modes)
-    _number("radius", radius, positive=True)
+    modes = whole("modes", modes)
+    radius = number("radius", radius, positive=True)
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes  # 2π itself would be mode 0 once more
     return (radius * torch.stack([angles.cos(), angles.sin()], dim=1)).float()
 
@@ -45,8 +46,8 @@ def grid(
 
 def grid_centers(side: int = 5, spacing: float = 2.0) -> Float[Tensor, "nodes 2"]:
     """Return the `side` × `side` nodes of a square grid around the origin, neighbours `spacing` apart."""
-    _whole("side", side)
-    _number("spacing", spacing, positive=True)
+    side = whole("side", side)
+    spacing = number("spacing", spacing, positive=True)
     ticks = spacing * (torch.arange(side, dtype=torch.float32) - (side - 1) / 2)
     return torch.cartesian_prod(ticks, ticks).reshape(-1, 2)
 
@@ -63,12 +64,11 @@ def spiral(
     curve, and $E\|x\|^2 = r^2/2 + 2\sigma^2$.
     """
     generator = _generator(n, std, seed)
-    _number("turns", turns, positive=True)
-    _number("radius", radius, positive=True)
+    turns, radius = number("turns", turns, positive=True), number("radius", radius, positive=True)
     share = torch.rand(n, 1, generator=generator).sqrt()
     angle = 2 * math.pi * turns * share
     curve = radius * share * torch.cat([angle.cos(), angle.sin()], dim=1)
-    return curve + std * torch.randn(n, 2, generator=generator)
+    return curve + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def two_moons(n: int = 10_000, *, std: float = 0.05, seed: int = 0) -> Float[Tensor, "n 2"]:
@@ -85,7 +85,7 @@ def two_moons(n: int = 10_000, *, std: float = 0.05, seed: int = 0) -> Float[Ten
     upper = torch.cat([t.cos(), t.sin()], dim=1)
     lower = torch.cat([1 - t.cos(), 0.5 - t.sin()], dim=1)
     moons = torch.where(torch.rand(n, 1, generator=generator) < 0.5, upper, lower)
-    return moons + std * torch.randn(n, 2, generator=generator)
+    return moons + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def mixture(
@@ -137,7 +137,7 @@ def point_masses(
 
 def _around(centers: Tensor, n, std, seed) -> Tensor:
     generator = _generator(n, std, seed)
-    return centers[_choose(None, len(centers), n, generator)] + std * torch.randn(n, 2, generator=generator)
+    return centers[_choose(None, len(centers), n, generator)] + float(std) * torch.randn(n, 2, generator=generator)
 
 
 def _choose(weights, count: int, n, generator: torch.Generator) -> Tensor:
@@ -153,35 +153,16 @@ def _choose(weights, count: int, n, generator: torch.Generator) -> Tensor:
 
 
 def _generator(n, std, seed) -> torch.Generator:
-    _whole("n", n)
-    _number("std", std)
-    _whole("seed", seed, least=0)
-    return torch.Generator().manual_seed(operator.index(seed))
-
-
-def _whole(name: str, value: object, least: int = 1) -> None:
-    try:
-        good = operator.index(value) >= least and not isinstance(value, bool)
-    except TypeError:
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-
-
-def _number(name: str, value: object, positive: bool = False) -> None:
-    try:
-        good = math.isfinite(value) and (value > 0 if positive else value >= 0)
-    except TypeError:
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be a finite number {'above' if positive else 'of at least'} 0, not {value!r}")
+    whole("n", n)
+    number("std", std)
+    return torch.Generator().manual_seed(whole("seed", seed, least=0, most=2**63 - 1))
 
 
 def _vector(name: str, values) -> Tensor:
     try:
         vector = torch.as_tensor(values, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"{name} must be numbers, not {values!r} ({error})") from error
-    if vector.ndim == 0 or vector.numel() == 0 or not vector.isfinite().all():
-        raise ValueError(f"{name} must be a list of at least one finite number, not {values!r}")
+    if vector.ndim == 0 or vector.numel() == 0 or not (vector.abs() <= LARGEST).all():
+        raise ValueError(f"{name} must be a list of at least one finite number, at most {LARGEST:g}, not {values!r}")
     return vector

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_course.checks import instance, number
+
 Batch = Any
 """What a source yields: a tensor, a tuple of tensors (`Paired`), or a dict of batches (`Unpaired`)."""
 
@@ -18,23 +20,30 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 def adam(rate: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), **settings) -> OptimizerFactory:
     """Makes Adam (kingma2015adam) with the step size and momenta that Radford et al. (2016) made usual for GANs."""
-    betas = (float(betas[0]), float(betas[1]))  # torch takes no integer 0
-    return lambda parameters: torch.optim.Adam(parameters, lr=_positive(rate), betas=betas, fused=True, **settings)
+    rate = number("rate", rate, positive=True)
+    instance("betas", betas, (tuple, list), "a pair of numbers in [0, 1)")
+    betas = tuple(number("betas", beta, most=1) for beta in betas)  # torch takes no integer 0
+    if len(betas) != 2 or max(betas) == 1:
+        raise ValueError(f"betas={betas} was given; it must be a pair of numbers in [0, 1)")
+    return lambda parameters: torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True, **settings)
 
 
 def rmsprop(rate: float = 5e-5, **settings) -> OptimizerFactory:
     """Makes RMSProp with the step size of Arjovsky et al. (2017)."""
-    return lambda parameters: torch.optim.RMSprop(parameters, lr=_positive(rate), foreach=True, **settings)
+    rate = number("rate", rate, positive=True)
+    return lambda parameters: torch.optim.RMSprop(parameters, lr=rate, foreach=True, **settings)
 
 
 def sgd(rate: float = 0.1, momentum: float = 0.0) -> OptimizerFactory:
     """Makes stochastic gradient descent."""
-    return lambda parameters: torch.optim.SGD(parameters, lr=_positive(rate), momentum=momentum, foreach=True)
+    rate, momentum = number("rate", rate, positive=True), number("momentum", momentum)
+    return lambda parameters: torch.optim.SGD(parameters, lr=rate, momentum=momentum, foreach=True)
 
 
 def clipped(factory: OptimizerFactory, norm: float) -> OptimizerFactory:
     """Makes the same optimiser, with the joint norm of the gradients cut to `norm` before each step."""
-    _positive(norm)
+    instance("factory", factory, Callable, "something that makes an optimiser, such as adam()")
+    norm = number("norm", norm, positive=True)
 
     def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         parameters = list(parameters)
@@ -62,12 +71,6 @@ def linear_decay(progress: float) -> float:
 def cosine_decay(progress: float) -> float:
     """The learning rate falls to zero along half a cosine: slowly at both ends."""
     return 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def _positive(value: float) -> float:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"a learning rate or gradient norm of {value} was given; it must be a positive number")
-    return value
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,21 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def check_parts(**networks: object) -> None:
+    """Refuse what is no network."""
+    for name, network in networks.items():
+        instance(name, network, nn.Module, "a torch.nn.Module")
+
+
+def check_learning(optimizer: object, rate: object) -> None:
+    """Refuse what makes no optimiser (or no dict of them), and what is no function of progress."""
+    factories = list(optimizer.values()) if isinstance(optimizer, Mapping) else [optimizer]
+    for factory in factories:
+        if factory is not None:
+            instance("optimizer", factory, Callable, "something that makes an optimiser, such as adam()")
+    instance("rate", rate, Callable, "a function of progress, such as linear_decay (step sizes belong to adam(...))")
 
 
 def chosen(optimizer: OptimizerFactory | Mapping[str, OptimizerFactory], player: str) -> OptimizerFactory:

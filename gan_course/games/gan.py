@@ -7,7 +7,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_course import objectives
-from gan_course.games.base import Game, OptimizerFactory, Turn, adam, chosen, constant, evaluating, follow, lagged
+from gan_course.checks import instance, number, whole
+from gan_course.games.base import (
+    Game,
+    OptimizerFactory,
+    Turn,
+    adam,
+    check_learning,
+    check_parts,
+    chosen,
+    constant,
+    evaluating,
+    follow,
+    lagged,
+)
 from gan_course.objectives import Objective
 
 
@@ -46,16 +59,18 @@ class GAN(Game):
                 in the paper: one forward pass of the generator less in a round.
         """
         super().__init__()
-        if latent_size < 1:
-            raise ValueError(f"latent_size is {latent_size}; a latent vector needs at least one coordinate")
-        if discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps is {discriminator_steps}; the discriminator needs at least one step")
-        if average is not None and not 0 <= average < 1:
-            raise ValueError(f"average is {average}; the share kept must be in [0, 1), such as 0.999")
+        check_parts(generator=generator, discriminator=discriminator)
+        check_learning(optimizer, rate)
+        instance("objective", objective, (str, Objective), "a name that objectives.get knows, or an Objective")
+        whole("latent_size", latent_size)
+        whole("discriminator_steps", discriminator_steps)
+        if average is not None and number("average", average, most=1) == 1:
+            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
         self.generator, self.discriminator = generator, discriminator
         self.objective = objectives.get(objective) if isinstance(objective, str) else objective
         self.latent_size, self.discriminator_steps = latent_size, discriminator_steps
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
+        instance("reuse_fakes", reuse_fakes, bool, "True or False")
         self.reuse_fakes = reuse_fakes
         self.averaged = None if average is None else lagged(generator)
 

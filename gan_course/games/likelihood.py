@@ -6,7 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.games.base import Game, OptimizerFactory, Turn, adam, constant, evaluating
+from gan_course.checks import whole
+from gan_course.games.base import (
+    Game,
+    OptimizerFactory,
+    Turn,
+    adam,
+    check_learning,
+    check_parts,
+    constant,
+    evaluating,
+)
 from gan_course.objectives.likelihood import bernoulli_nll, gaussian_kl, gaussian_nll
 
 _LIKELIHOODS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
@@ -29,6 +39,9 @@ class AutoEncoder(Game):
     ):
         """`encoder`: samples to codes `(n, latent_size)`; `decoder`: codes to samples (not logits)."""
         super().__init__()
+        check_parts(encoder=encoder, decoder=decoder)
+        check_learning(optimizer, rate)
+        whole("latent_size", latent_size)
         self.encoder, self.decoder, self.latent_size = encoder, decoder, latent_size
         self.optimizer, self.rate = optimizer or adam(1e-3, (0.9, 0.999)), rate
         self.register_buffer("code_mean", torch.zeros(latent_size))
@@ -87,7 +100,10 @@ class VAE(Game):
             rate: factor on the learning rate as a function of progress.
         """
         super().__init__()
-        if likelihood not in _LIKELIHOODS:
+        check_parts(encoder=encoder, decoder=decoder)
+        check_learning(optimizer, rate)
+        whole("latent_size", latent_size)
+        if not isinstance(likelihood, str) or likelihood not in _LIKELIHOODS:
             raise ValueError(f"likelihood {likelihood!r} is unknown; choose one of {sorted(_LIKELIHOODS)}")
         self.encoder, self.decoder, self.latent_size, self.likelihood = encoder, decoder, latent_size, likelihood
         self.optimizer, self.rate = optimizer or adam(1e-3, (0.9, 0.999)), rate

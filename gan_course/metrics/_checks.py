@@ -3,16 +3,21 @@
 import torch
 from torch import Tensor
 
+LARGEST = {torch.float32: 1e15, torch.float64: 1e100}  # sums of squares of so large numbers are numbers in that type
+
 
 def finite(name: str, x: object, allowed: str) -> Tensor:
-    """`x` detached, if it is a tensor of finite floating-point numbers, not empty; `allowed` says what is expected."""
+    """`x` detached, at least in single precision, if it holds finite floating-point numbers and is not empty.
+
+    `allowed` says what is expected.
+    """
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} is a {type(x).__name__}; allowed: {allowed}. Convert it with torch.as_tensor.")
     if not x.is_floating_point():
         raise ValueError(f"{name} has dtype {x.dtype}; allowed: {allowed}. Convert it with .float() or .double().")
     if x.numel() == 0:
         raise ValueError(f"{name} is empty (shape {tuple(x.shape)}); allowed: {allowed}. Draw at least one sample.")
-    x = x.detach()
+    x = x.detach().to(precision(x))
     if not bool(torch.isfinite(x).all()):
         bad = int((~torch.isfinite(x)).sum())
         raise ValueError(
@@ -20,6 +25,22 @@ def finite(name: str, x: object, allowed: str) -> Tensor:
             "Look for the step at which the sampler diverged rather than dropping these values."
         )
     return x
+
+
+def precision(x: Tensor) -> torch.dtype:
+    """The type in which distances of points like `x` are computed: its own, but not less than single precision."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def bounded(name: str, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """`x` in another type, if its numbers are not so large that their squares overflow there."""
+    largest = float(x.abs().max())
+    if largest > LARGEST[dtype]:
+        raise ValueError(
+            f"{name} has values as large as {largest:.3g}; allowed: up to {LARGEST[dtype]:g}, beyond which distances "
+            "cannot be computed. Change the unit."
+        )
+    return x.to(dtype)
 
 
 def points(name: str, x: object) -> Tensor:
@@ -30,7 +51,7 @@ def points(name: str, x: object) -> Tensor:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; allowed: {allowed}. Of images, .flatten(1) gives the pixels."
         )
-    x = x.cpu().double()
+    x = bounded(name, x.cpu(), torch.float64)
     return x[:, None] if x.dim() == 1 else x
 
 
@@ -41,11 +62,3 @@ def same_dimension(name_x: str, x: Tensor, name_y: str, y: Tensor) -> None:
             f"{name_x} has points of {tuple(x.shape[1:])} coordinates and {name_y} of {tuple(y.shape[1:])}; "
             "allowed: the same for both. Compare sets from the same space."
         )
-
-
-def whole(name: str, k: object, least: int, most: int | None = None, why: str = "") -> int:
-    """`k` if it is a whole number from `least` to `most`."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < least or (most is not None and k > most):
-        top = "" if most is None else f" and at most {most}"
-        raise ValueError(f"{name}={k!r}; allowed: a whole number, at least {least}{top}{why}.")
-    return k

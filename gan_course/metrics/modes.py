@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gan_course.checks import number
 from gan_course.metrics._checks import points, same_dimension
 
 RADIUS = 3.0  # in standard deviations of a mode
@@ -54,10 +55,8 @@ def mode_coverage(
     """
     x, c = points("samples", samples), points("centers", centers)
     same_dimension("samples", x, "centers", c)
-    if not 0 < std < float("inf"):
-        raise ValueError(f"std={std!r}; allowed: a positive number, the standard deviation of one mode.")
-    if not 0 < share <= 1:
-        raise ValueError(f"share={share!r}; allowed: above 0 and at most 1, a part of a mode's fair share of samples.")
+    number("std", std, positive=True)
+    number("share", share, positive=True, most=1)
     if len(torch.unique(c, dim=0)) < len(c):
         raise ValueError(f"two of the {len(c)} centers are equal; allowed: distinct centres. List each mode once.")
     # The differences themselves, not cdist's expansion of the square, which loses digits far from the origin.

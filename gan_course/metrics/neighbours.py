@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gan_course.metrics._checks import finite, same_dimension, whole
+from gan_course.checks import whole
+from gan_course.metrics._checks import bounded, finite, same_dimension
 
 _MEMORY = 2**25  # numbers in one block of squared distances: 128 MiB in single precision
 
@@ -28,16 +29,16 @@ def nearest_neighbours(
 
     over all coordinates: of images this is the pixel space (in grey levels, root of a sum and not of a mean), of
     features theirs. A sample that *is* in the reference finds itself at distance 0. Runs on the samples' device, in
-    their precision and in blocks, so that 10,000 against 60,000 images need less than half a gigabyte: candidates are
-    taken from the expanded square by matrix products, then measured by their differences, so that an exact copy has
-    distance 0 exactly.
+    their precision (at least single) and in blocks, so that 10,000 against 60,000 images need less than half a
+    gigabyte: candidates are taken from the expanded square by matrix products, then measured by their differences, so
+    that an exact copy has distance 0 exactly.
 
     Raises `ValueError` for shapes that do not fit together, empty sets, NaN, and `k` above the size of the reference.
     """
     x, r = _rows("samples", samples), _rows("reference", reference)
     same_dimension("samples", x, "reference", r)
-    whole("k", k, 1, len(r), f", as the reference has {len(r)} members")
-    x, r = x.flatten(1), r.to(x).flatten(1)
+    whole("k", k, most=len(r))
+    x, r = bounded("samples", x, x.dtype).flatten(1), bounded("reference", r.to(x.device), x.dtype).flatten(1)
     centre = r.mean(0)  # the expanded square loses digits when the points lie far from the origin
     centred = r - centre
     lengths = centred.square().sum(1)
@@ -120,8 +121,10 @@ def memorisation(
     x, t, s = _rows("samples", samples), _rows("train", train), _rows("test", test)
     same_dimension("samples", x, "train", t)
     same_dimension("samples", x, "test", s)
+    for name, given in (("samples", x), ("train", t), ("test", s)):
+        bounded(name, given, x.dtype)
     size = min(len(t), len(s))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed, least=0, most=2**63 - 1))
     order = torch.randperm(len(t), generator=generator).to(t.device)
     t, rest = t[order[:size]], t[order[size:]]
     s = s[torch.randperm(len(s), generator=generator)[:size].to(s.device)]

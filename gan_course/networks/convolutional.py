@@ -8,14 +8,22 @@ import math
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan_course.checks import instance, whole
+
 # Resolution at the bottom of the ladder, and the number of doublings from there to the image.
 _LADDERS = {8: (4, 1), 16: (4, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}
 
 
 def _ladder(size: int) -> tuple[int, int]:
-    if size not in _LADDERS:
-        raise ValueError(f"image size {size} is not supported; choose one of {sorted(_LADDERS)}, or resize the images")
+    if not isinstance(size, int) or size not in _LADDERS:
+        raise ValueError(
+            f"size={size!r} of images is not supported; choose one of {sorted(_LADDERS)}, or resize the images"
+        )
     return _LADDERS[size]
+
+
+def _sizes(**sizes: int) -> list[int]:
+    return [whole(name, value, least=0 if name == "hidden" else 1) for name, value in sizes.items()]
 
 
 def _initialise(module: nn.Module) -> None:
@@ -118,6 +126,10 @@ def decoder(
         hidden: units of a further fully connected layer before the convolutions; by default there is none, as in
             Radford et al. (2016). Convolutions see strokes; such a layer sees their arrangement.
     """
+    channels, latent_size, width, hidden = _sizes(
+        channels=channels, latent_size=latent_size, width=width, hidden=hidden
+    )
+    instance("final", final, (nn.Module, type(None)), "a torch.nn.Module or None")
     return Decoder(size, channels, latent_size, width, final, hidden)
 
 
@@ -130,6 +142,7 @@ def encoder(
     hidden: int = 0,
 ) -> Encoder:
     """Images to vectors of `outputs` coordinates; `normalise`: batch normalisation; the rest as for `decoder`."""
+    channels, outputs, width, hidden = _sizes(channels=channels, outputs=outputs, width=width, hidden=hidden)
     return Encoder(size, channels, outputs, width, normalise, hidden)
 
 
@@ -155,6 +168,9 @@ def dcgan(
     Returns:
         The generator `(n, latent_size) -> (n, channels, size, size)` and the discriminator `-> (n,)`.
     """
+    channels, latent_size, width, hidden = _sizes(
+        channels=channels, latent_size=latent_size, width=width, hidden=hidden
+    )
     generator = Decoder(size, channels, latent_size, width, nn.Sigmoid(), hidden)
     return generator, Encoder(size, channels, None, width, normalise, hidden)
 

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan_course.checks import instance, whole
+
 
 class MLP(nn.Module):
     """Linear layers with an activation between them; samples of any shape are flattened first."""
@@ -23,10 +25,13 @@ class MLP(nn.Module):
     ):
         """See `mlp`."""
         super().__init__()
+        instance("hidden", hidden, (list, tuple), "a list of widths")
+        instance("outputs", outputs, (int, tuple, list, type(None)), "a number of coordinates, a shape, or None")
         self.shape = (outputs,) if isinstance(outputs, int) else outputs
-        widths = [inputs, *hidden, 1 if self.shape is None else math.prod(self.shape)]
-        if min(widths) < 1:
-            raise ValueError(f"an MLP's layers are {widths} wide; every width must be at least 1")
+        for name, widths in (("inputs", [inputs]), ("hidden", hidden), ("outputs", self.shape or ())):
+            for width in widths:
+                whole(name, width)
+        widths = [inputs, *hidden, math.prod(self.shape or ())]
         layers: list[nn.Module] = []
         for i in range(len(widths) - 1):
             layers += [nn.Linear(widths[i], widths[i + 1]), activation()]
@@ -71,7 +76,8 @@ class Fourier(nn.Module):
     def __init__(self, frequencies: int = 3):
         """`frequencies`: number of octaves."""
         super().__init__()
-        self.register_buffer("omega", 2.0 ** torch.arange(frequencies))
+        octaves = torch.arange(whole("frequencies", frequencies, least=0, most=24))  # single precision has no finer
+        self.register_buffer("omega", 2.0**octaves)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
         """The features of each point."""
@@ -90,6 +96,7 @@ class Residual(nn.Module):
     def __init__(self, network: nn.Module):
         """`network`: the $f$."""
         super().__init__()
+        instance("network", network, nn.Module, "a torch.nn.Module")
         self.network = network
 
     def forward(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, "n *sample"]:

@@ -22,7 +22,7 @@ def get(name: str, **settings) -> Objective:
         KeyError: if no objective has that name (the message lists those that exist).
         ValueError: if the objective has no such setting.
     """
-    if name not in _OBJECTIVES:
+    if not isinstance(name, str) or name not in _OBJECTIVES:
         raise UnknownName("objective", name, _OBJECTIVES)
     objective = _OBJECTIVES[name]
     allowed = set(inspect.signature(objective).parameters)

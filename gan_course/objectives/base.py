@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from gan_course.checks import samples
+
 Scorer = Callable[[Tensor], Tensor]
 """Anything that turns samples into scores: a discriminator, or a lambda that closes over a condition."""
 
@@ -35,6 +37,7 @@ class Objective:
 
     def for_discriminator(self, scorer: Scorer, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """The terms that the discriminator minimises the sum of: `adversarial`, and each penalty by its name."""
+        samples(real=real, fake=fake)
         real_scores, fake_scores = scores_of(scorer, real, fake)
         terms = {"adversarial": self.discriminator_loss(real_scores, fake_scores)}
         for penalty in self.penalties:
@@ -43,6 +46,7 @@ class Objective:
 
     def for_generator(self, scorer: Scorer, real: Tensor | None, fake: Tensor) -> dict[str, Tensor]:
         """The terms that the generator minimises the sum of. `real` is for objectives that compare with it."""
+        samples(fake=fake)
         return {"adversarial": self.generator_loss(checked(scorer(fake), len(fake)))}
 
     def constrain(self, discriminator: nn.Module) -> None:
@@ -86,9 +90,13 @@ def checked(scores: Tensor, n: int) -> Tensor:
     """The scores, at least in float32, when their shape is one that cannot broadcast silently.
 
     Raises:
-        ValueError: unless the shape is `(n,)` or `(n, 1, h, w)` for the `n` samples that were scored.
+        ValueError: unless they are floating-point numbers of shape `(n,)` or `(n, 1, h, w)` for the `n` samples that
+            were scored.
     """
-    if tuple(scores.shape) == (n,) or (scores.ndim == 4 and scores.shape[:2] == (n, 1)):
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        given = f"a tensor of {scores.dtype}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+        raise ValueError(f"the discriminator returned {given}; scores are a tensor of floating-point numbers")
+    if tuple(scores.shape) == (n,) or (scores.ndim == 4 and scores.shape[:2] == (n, 1) and scores.numel()):
         return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
     hint = "add a final .squeeze(-1) or nn.Flatten(0)" if tuple(scores.shape) == (n, 1) else "give one score per sample"
     raise ValueError(

@@ -6,13 +6,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gan_course.checks import number
+
 
 def bernoulli_nll(logits: Float[Tensor, "n *sample"], x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
     r"""$-\log p(x\mid\ell) = \sum_i \mathrm{sp}(\ell_i) - x_i \ell_i$ for pixel logits $\ell$; greys act as means.
 
     Source: kingma2014autoencoding.
     """
-    return (softplus(logits) - x * logits).flatten(1).sum(1)
+    return _per_sample(softplus(logits) - x * logits)
 
 
 def gaussian_nll(
@@ -21,12 +23,12 @@ def gaussian_nll(
     r"""$-\log N(x; \mu, s^2 I) = \frac{\|x-\mu\|^2}{2 s^2} + d \log(s\sqrt{2\pi})$.
 
     Raises:
-        ValueError: if `std` is not positive.
+        ValueError: if `std` is not a positive number, or its square not one in single precision.
     """
-    if not std > 0:
-        raise ValueError(f"the standard deviation is {std}; it must be positive")
-    distance = (x - mean).flatten(1)
-    return distance.square().sum(1) / (2 * std**2) + distance.shape[1] * math.log(std * math.sqrt(2 * math.pi))
+    if not 1e-18 <= number("std", std, positive=True) <= 1e18:
+        raise ValueError(f"std is {std}; it must be from 1e-18 to 1e18, so that its square is a number too")
+    d = math.prod(x.shape[1:])
+    return _per_sample((x - mean).square()) / (2 * std**2) + d * math.log(std * math.sqrt(2 * math.pi))
 
 
 def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
@@ -38,3 +40,8 @@ def gaussian_kl(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) 
     Source: kingma2014autoencoding.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def _per_sample(x: Tensor) -> Tensor:
+    """The sum over all coordinates of each sample; there are none but the first where samples are numbers."""
+    return x.flatten(1).sum(1) if x.ndim > 1 else x

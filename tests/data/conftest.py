@@ -1,7 +1,10 @@
+import hashlib
+import http.server
 import os
 import shutil
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,63 @@ def offline(address, closed_port) -> str:
     """No server answers."""
     address(closed_port)
     return closed_port
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves a dictionary of files on this machine, in its own `manner` where it has one."""
+
+    def __init__(self, files: dict[str, bytes]):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.requests, self.manner, self.over = files, [], None, threading.Event()
+
+    def handle_error(self, *_):
+        """Say nothing of clients that hang up."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        name = self.path.rsplit("/", 1)[-1]
+        self.server.requests.append(name)
+        content = self.server.files.get(name)
+        if content is None:
+            self.send_error(404)
+        else:
+            (self.server.manner or Handler.give)(self, content)
+
+    def give(self, content: bytes, announced: int | None = None):
+        """Send a file; `announced`: the length it is said to have, 0 to say nothing."""
+        self.send_response(200)
+        if announced != 0:
+            self.send_header("Content-Length", str(announced or len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(archives):
+    paths = [path for folder in ("kmnist", "usps") for path in (archives / folder).rglob("*.*")]
+    with Server({path.name: path.read_bytes() for path in paths if path.is_file()}) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.over.set()  # for handlers that wait
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def kmnist_online(server, address, closed_port, monkeypatch):
+    """KMNIST's address is a server on this machine, after one that does not answer; its checksums are those there."""
+    from torchvision import datasets
+
+    address(closed_port, server.url)
+    resources = [(name, hashlib.md5(server.files[name]).hexdigest()) for name, _ in datasets.KMNIST.resources]
+    monkeypatch.setattr(datasets.KMNIST, "resources", resources)
+    return server

@@ -139,10 +139,10 @@ X = torch.zeros(4, 2)
         ((torch.zeros(4, 2, dtype=torch.int64), RING, STD), r"samples has dtype torch.int64.*\.float\(\)"),
         (([[0.0, 0.0]], RING, STD), "samples is a list.*torch.as_tensor"),
         ((X, torch.zeros(2, 2), STD), "two of the 2 centers are equal"),
-        ((X, RING, 0.0), "std=0.0; allowed: a positive number"),
-        ((X, RING, float("nan")), "std=nan; allowed"),
-        ((X, RING, STD, 0.0), "share=0.0; allowed: above 0 and at most 1"),
-        ((X, RING, STD, 1.5), "share=1.5; allowed"),
+        ((X, RING, 0.0), "std=0.0 was given; it must be a finite number above 0"),
+        ((X, RING, float("nan")), "std=nan was given"),
+        ((X, RING, STD, 0.0), "share=0.0 was given; it must be a finite number above 0"),
+        ((X, RING, STD, 1.5), "share=1.5 was given; it must be .* above 0 and at most 1"),
     ],
 )
 def test_bad_input(arguments, message, unchecked):

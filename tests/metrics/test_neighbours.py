@@ -58,8 +58,8 @@ def test_far_from_the_origin_no_neighbour_is_lost():
         ((torch.zeros(2), torch.zeros(2)), r"samples has shape \(2,\).*x\[:, None\]"),
         ((torch.zeros(0, 3), torch.zeros(2, 3)), "samples is empty"),
         ((torch.zeros(2, 3), torch.zeros(2, 3) / 0), "reference holds 6 values that are NaN"),
-        ((torch.zeros(2, 3), torch.zeros(2, 3), 3), "k=3; allowed: .*at least 1 and at most 2, as the reference has 2"),
-        ((torch.zeros(2, 3), torch.zeros(2, 3), 0), "k=0; allowed"),
+        ((torch.zeros(2, 3), torch.zeros(2, 3), 3), "k=3 was given; it must be .*at least 1 and at most 2"),
+        ((torch.zeros(2, 3), torch.zeros(2, 3), 0), "k=0 was given; it must be"),
     ],
 )
 def test_bad_input(arguments, message, unchecked):

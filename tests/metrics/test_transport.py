@@ -87,10 +87,10 @@ def test_gaussians_on_the_line_approach_the_closed_form():
         ((torch.zeros(2, 1, 28, 28), torch.zeros(2, 1, 28, 28)), r"x has shape \(2, 1, 28, 28\).*flatten\(1\)"),
         ((torch.zeros(4, 2), torch.zeros(0, 2)), "y is empty"),
         ((torch.zeros(4, 2), torch.full((1, 2), float("inf"))), "y holds 2 values that are NaN or infinite"),
-        ((torch.zeros(4), torch.zeros(4), 0.5), "order=0.5; allowed: a finite number, at least 1"),
-        ((torch.zeros(4), torch.zeros(4), float("inf")), "order=inf; allowed"),
-        ((torch.zeros(4), torch.zeros(4), float("nan")), "order=nan; allowed"),
-        ((torch.zeros(4), torch.zeros(4), "two"), "order='two'; allowed"),
+        ((torch.zeros(4), torch.zeros(4), 0.5), "order=0.5; allowed: from 1 to 16"),
+        ((torch.zeros(4), torch.zeros(4), float("inf")), "order=inf was given; it must be .* at most 16"),
+        ((torch.zeros(4), torch.zeros(4), float("nan")), "order=nan was given; it must be"),
+        ((torch.zeros(4), torch.zeros(4), "two"), "order='two' was given; it must be"),
     ],
 )
 def test_bad_input(arguments, message, unchecked):

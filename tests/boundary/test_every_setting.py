@@ -1,0 +1,146 @@
+"""Every setting of the package, given every kind of value: the error names that very setting, or it is right."""
+
+import math
+from dataclasses import fields
+
+import pytest
+import torch
+from fuzzing import EVERY, NO_NUMBERS, answer
+from torch import nn
+
+from gan_course import fit, games, metrics, networks, objectives, runs
+from gan_course.data import sources, toy
+from gan_course.training import every
+
+X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+MODULE = nn.Linear(2, 2)
+SAMPLES = (X, X + 1)
+IMAGE = dict(size=8, channels=1, width=2, hidden=0)
+
+
+def stream(batch_size):
+    return next(sources.as_source(X).stream(batch_size, torch.device("cpu"), 0))
+
+
+def trained(**settings):
+    game = games.GAN(networks.mlp(2, [3], 2), networks.mlp(2, [3]), latent_size=2)
+    return fit(game, X, **{"rounds": 1, "batch_size": 2, "device": "cpu", **settings})
+
+
+def penalised(weight):
+    return objectives.get("wgan-gp", weight=weight).for_discriminator(lambda x: x.sum(1), X, X + 1)
+
+
+def likelihood(std):
+    return objectives.likelihood.gaussian_nll(X, X + 1, std)
+
+
+def unpaired(size):
+    stream = sources.Unpaired(X, X, sizes=[2, size]).stream(1, torch.device("cpu"), 0)
+    return next(stream)
+
+
+NAMES = ("game", "data", "objective", "device")
+CONFIGURATION = {field.name: field.default for field in fields(runs.Configuration)} | dict(game="gan")
+
+# What is called, with settings that are right, and which of them are numbers. Sizes are not tried that are right but
+# larger than a test's memory.
+CALLS = {
+    toy.ring: (dict(n=3, seed=0, modes=8, radius=2.0, std=0.1), None),
+    toy.grid: (dict(n=3, seed=0, side=3, spacing=2.0, std=0.1), None),
+    toy.spiral: (dict(n=3, seed=0, turns=2.0, radius=2.0, std=0.1), None),
+    toy.two_moons: (dict(n=3, seed=0, std=0.1), None),
+    toy.mixture: (dict(n=3, seed=0, means=[0.0, 1.0], stds=[1.0, 1.0], weights=[0.5, 0.5]), ("n", "seed")),
+    toy.point_masses: (dict(n=3, seed=0, points=[0.0, 1.0], weights=[0.5, 0.5]), ("n", "seed")),
+    toy.ring_centers: (dict(modes=8, radius=2.0), None),
+    toy.grid_centers: (dict(side=3, spacing=2.0), None),
+    stream: (dict(batch_size=3), None),
+    unpaired: (dict(size=3), None),
+    penalised: (dict(weight=1.0), None),
+    likelihood: (dict(std=1.0), None),
+    networks.mlp: (dict(inputs=2, hidden=[3], outputs=2), ("inputs",)),
+    networks.decoder: (dict(**IMAGE, latent_size=2, final=nn.Identity()), (*IMAGE, "latent_size")),
+    networks.encoder: (dict(**IMAGE, outputs=2), None),
+    networks.dcgan: (dict(**IMAGE, latent_size=2), None),
+    networks.Fourier: (dict(frequencies=3), None),
+    networks.Residual: (dict(network=MODULE), ()),
+    games.adam: (dict(rate=0.1, betas=(0.5, 0.9)), ("rate",)),
+    games.rmsprop: (dict(rate=0.1), None),
+    games.sgd: (dict(rate=0.1, momentum=0.0), None),
+    games.clipped: (dict(factory=games.sgd(), norm=1.0), ("norm",)),
+    games.GAN: (
+        dict(generator=MODULE, discriminator=MODULE, objective="minimax", latent_size=2, discriminator_steps=1)
+        | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, reuse_fakes=True),
+        ("latent_size", "discriminator_steps", "average"),
+    ),
+    games.VAE: (
+        dict(encoder=MODULE, decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
+        | dict(rate=games.constant),
+        ("latent_size",),
+    ),
+    games.AutoEncoder: (
+        dict(encoder=MODULE, decoder=MODULE, latent_size=2, optimizer=games.sgd(), rate=games.constant),
+        ("latent_size",),
+    ),
+    every: (dict(rounds=1, callback=print), ("rounds",)),
+    trained: (
+        dict(rounds=1, batch_size=2, seed=0, until=1, players=["generator"], history=None, callbacks=())
+        | dict(device="cpu", precision=None, compile=False, on_divergence="stop"),
+        ("rounds", "batch_size", "seed", "until"),
+    ),
+    metrics.mode_coverage: (dict(samples=X, centers=X, std=0.1, share=0.5), ("std", "share")),
+    metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
+    metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
+    metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
+    runs.Configuration: (
+        CONFIGURATION,
+        [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],
+    ),
+}
+OPTIONAL = {"until", "average", "latent_size", "width", "learning_rate", "discriminator_steps"}  # None is right too
+OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
+
+
+def cases():
+    for call, (good, numeric) in CALLS.items():
+        for name in good:
+            yield pytest.param(call, name, numeric is None or name in numeric, id=f"{call.__name__}-{name}")
+
+
+def infinite(found) -> bool:
+    """Whether a tensor, or any in a dict or tuple, holds what is no finite number."""
+    if isinstance(found, dict | tuple | list):
+        return any(map(infinite, found.values() if isinstance(found, dict) else found))
+    if isinstance(found, torch.Tensor):
+        return not bool(found.isfinite().all())
+    return isinstance(found, float) and not math.isfinite(found)
+
+
+@pytest.mark.parametrize(("call", "name", "numeric"), list(cases()))
+def test_the_error_names_the_setting(call, name, numeric):
+    good, _ = CALLS[call]
+    for value in EVERY:
+        words = (name, OTHER_WORDS.get(name, name))
+        found = answer(words, call, **{**good, name: value})
+        assert not infinite(found), value
+        if not numeric or (value is None and name in OPTIONAL):
+            continue
+        assert found is None or not wrong(value), f"{name}={value!r} was not refused"
+
+
+def wrong(value) -> bool:
+    """Whether no setting that is a number can have this value."""
+    if any(value is other for other in (*NO_NUMBERS, True, False)):
+        return True
+    return not torch.is_tensor(value) and not 0 <= value < math.inf
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+def test_the_settings_that_are_right_are_not_refused(call):
+    good, _ = CALLS[call]
+    assert call(**good) is not None
+
+
+@pytest.mark.parametrize("frequencies", [25, 200])
+def test_frequencies_beyond_single_precision_are_refused(frequencies):
+    assert answer(("frequencies",), networks.Fourier, frequencies) is None

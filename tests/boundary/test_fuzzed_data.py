@@ -1,0 +1,188 @@
+"""Data, given anything: what was asked for, or a refusal that names the argument; never an endless loop."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from fuzzing import SETTINGS, answer, anything, finite, tensors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_course import data
+from gan_course.data import sources, toy
+
+CPU = torch.device("cpu")
+TOYS = {
+    toy.ring: ("modes", "radius", "std"),
+    toy.grid: ("side", "spacing", "std"),
+    toy.spiral: ("turns", "radius", "std"),
+    toy.two_moons: ("std",),
+    toy.mixture: ("means", "stds", "weights"),
+    toy.point_masses: ("points", "weights"),
+}
+CENTERS = {toy.ring_centers: ("modes", "radius"), toy.grid_centers: ("side", "spacing")}
+toys = st.sampled_from(sorted(TOYS, key=lambda f: f.__name__))
+LISTS = st.lists(st.one_of(st.floats(), st.floats(0, 1), st.integers(-2, 2)), max_size=3)
+
+
+def settings(names):
+    """Some of the settings, with any values."""
+    some = st.dictionaries(
+        st.sampled_from(names), st.one_of(SETTINGS, LISTS, anything(), st.floats(0.1, 3)), max_size=2
+    )
+    return some.map(lambda chosen: {name: value for name, value in chosen.items() if not huge(name, value)})
+
+
+def huge(name, value) -> bool:
+    """Whether a size is one that is right but takes more memory than a test may."""
+    return name in ("n", "modes", "side") and isinstance(value, int) and 100 < value < 2**31
+
+
+@given(st.data(), toys, SETTINGS | st.integers(1, 20), SETTINGS | st.integers(0, 2**40))
+def test_toys(drawn, draw, n, seed):
+    chosen = drawn.draw(settings(TOYS[draw]))
+    points = answer(("n", "seed", *TOYS[draw]), draw, n, seed=seed, **chosen)
+    if points is not None:
+        assert points.shape[0] == int(n)
+        assert finite(points)
+
+
+@given(st.data(), st.sampled_from(sorted(CENTERS, key=lambda f: f.__name__)))
+def test_centers(drawn, centers):
+    points = answer(CENTERS[centers], centers, **drawn.draw(settings(CENTERS[centers])))
+    assert points is None or finite(points)
+
+
+@given(SETTINGS, SETTINGS, SETTINGS | st.sampled_from(["~nobody/x", "x" * 5000, "\0"]))
+def test_load(name, split, root):
+    assert answer(("data set",), data.load, name) is None  # no setting is a name
+    for known in data.names():
+        assert answer(("split",), data.load, known, split) is None  # nor a split
+    if root is not None:
+        assert answer(("root",), data.load, "mnist", root=root) is None  # nor a folder
+
+
+@given(anything(), anything(), st.lists(st.text(max_size=2), max_size=3) | SETTINGS)
+def test_images(images, labels, classes):
+    for y in (labels, torch.zeros(len(images) if torch.is_tensor(images) and images.ndim else 0, dtype=torch.int64)):
+        found = answer(("images", "labels", "classes"), data.Images, images, y, classes, "name")
+        if found is not None:
+            assert finite(found.images)
+            assert int(found.labels.max()) < len(found.classes)
+
+
+BATCH_SIZES = SETTINGS.filter(lambda value: not huge("n", value)) | st.integers(1, 30)
+
+
+def drawn(source, batch_size):
+    """Five batches and one more after going back to the second."""
+    stream = source.stream(batch_size, CPU, 0)
+    batches = [next(stream)]
+    state = stream.state_dict()
+    batches += [next(stream) for _ in range(4)]
+    again = source.stream(batch_size, CPU, 1)
+    again.load_state_dict(state)
+    return batches, next(again)
+
+
+@given(anything(), BATCH_SIZES)
+def test_a_tensor_as_a_source(x, batch_size):
+    source = answer(("batches", "source", "Paired"), data.sources.as_source, x)
+    if source is None or not torch.is_tensor(x):
+        return
+    found = answer(("batch_size",), drawn, source, batch_size)
+    if found is None:
+        return
+    batches, again = found
+    assert {batch.shape for batch in batches} == {(int(batch_size), *x.shape[1:])}
+    assert torch.equal(again, batches[1]) or not finite(x)
+
+
+@given(st.integers(1, 6), st.lists(tensors(shape=(4, 2)), min_size=1, max_size=3), st.integers(1, 25))
+def test_every_row_comes_once_before_any_comes_twice(n, columns, batch_size):
+    rows = torch.arange(n)
+    stream = data.Paired(rows, 10 * rows).stream(batch_size, CPU, 0)
+    seen = [next(stream) for _ in range(3)]
+    order = torch.cat([batch[0] for batch in seen])
+    assert all(torch.equal(10 * a, b) for a, b in seen)
+    assert order[: len(order) // n * n].bincount(minlength=n).tolist() == [len(order) // n] * n
+
+
+@given(st.lists(anything(), max_size=3))
+def test_paired(parts):
+    source = answer(("Paired", "source"), data.Paired, *parts)
+    lengths = {len(x) if torch.is_tensor(x) and x.ndim else 0 for x in parts}
+    assert (source is None) == (len(lengths) != 1 or lengths == {0})
+
+
+@given(
+    st.lists(anything() | tensors(dims=(1, 3), sizes=(1, 6)), max_size=3),
+    st.dictionaries(st.sampled_from("ab"), tensors(dims=(1, 3), sizes=(1, 6)), max_size=2),
+    SETTINGS | st.lists(BATCH_SIZES, min_size=1, max_size=3) | st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    BATCH_SIZES,
+)
+def test_unpaired(parts, named, sizes, batch_size):
+    for positional, names, given_sizes in (
+        (parts, {}, None),
+        (parts, {}, sizes),
+        ([], named, sizes),
+        (parts, named, None),
+    ):
+        source = answer(
+            ("Unpaired", "sizes", "sizes[0]", "sizes[1]", "sizes[2]", "batches", "source"),
+            data.Unpaired,
+            *positional,
+            sizes=given_sizes,
+            **names,
+        )
+        if source is None or not all(map(torch.is_tensor, positional)):
+            continue
+        found = answer(("batch_size",), drawn, source, batch_size)
+        if found is not None:
+            for batch in found[0]:
+                batch = list(batch.values()) if names else batch
+                assert [len(x) for x in batch] == [int(n) for n in given_sizes or [batch_size] * len(batch)]
+
+
+SOURCES = st.one_of(
+    SETTINGS,
+    st.lists(tensors(dims=(1, 3)), max_size=3),
+    st.just(None).map(lambda _: iter([torch.ones(3)])),
+    st.just(None).map(lambda _: (x for x in ())),
+    st.builds(range, st.integers(0, 3)),
+)
+
+
+@given(SOURCES, SETTINGS)
+def test_as_source(thing, batch_size):
+    source = answer(("batches", "source", "Paired", "only once"), sources.as_source, thing)
+    assert source is None or hasattr(source, "stream")
+    if isinstance(thing, np.ndarray | dict | str | bytes | float | int | tuple):
+        assert source is None
+    if isinstance(thing, list):
+        stream = source.stream(batch_size, CPU, 0)
+        batch = answer(("source",), next, stream)
+        assert (batch is None) == (not thing)
+
+
+@given(SETTINGS)
+def test_loader(batches):
+    assert answer(("batches", "only once"), data.Loader, batches) is not None or not isinstance(batches, list)
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 1e-30])
+def test_the_largest_numbers_give_finite_points(value):
+    assert finite(toy.mixture(50, means=[value, 0.0], stds=[abs(value), 1.0]), toy.point_masses(50, points=[value]))
+    assert math.isfinite(float(toy.ring(50, radius=abs(value), std=abs(value)).sum()))
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 2, 2), (3, 0, 2, 2), (3, 1, 0, 2), (3, 1, 2, 0), (3, 4), ()])
+def test_images_without_pixels_are_refused(shape):
+    labels = torch.zeros(shape[0] if shape else 0, dtype=torch.int64)
+    assert answer(("images",), data.Images, torch.zeros(shape), labels, ["a"], "name") is None
+
+
+@pytest.mark.parametrize("root", ["", "~nobody-of-that-name/data", "x" * 5000, "\0", 3, b"x", ["x"]])
+def test_what_is_no_folder_is_refused(root):
+    assert answer(("root",), data.load, "mnist", root=root) is None

@@ -1,0 +1,128 @@
+"""Networks, games and `fit`, given any settings: they are as asked for, or a refusal names the setting."""
+
+import inspect
+
+import torch
+from fuzzing import SETTINGS, answer, finite
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from gan_course import fit, games, networks
+from gan_course.training import every, training_device
+
+X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+NETWORKS = {
+    networks.mlp: dict(inputs=2, hidden=[3], outputs=2),
+    networks.decoder: dict(size=8, channels=1, latent_size=2, width=2, final=None, hidden=0),
+    networks.encoder: dict(size=8, channels=1, outputs=2, width=2, hidden=0),
+    networks.dcgan: dict(size=8, channels=1, latent_size=2, width=2, hidden=0),
+    networks.Fourier: dict(frequencies=3),
+    networks.Residual: dict(network=nn.Identity()),
+    games.adam: dict(rate=1e-3, betas=(0.5, 0.9)),
+    games.rmsprop: dict(rate=1e-3),
+    games.sgd: dict(rate=1e-3, momentum=0.0),
+    games.clipped: dict(factory=games.sgd(), norm=1.0),
+    every: dict(rounds=1, callback=print),
+}
+LISTS = st.lists(SETTINGS | st.integers(1, 4), max_size=3)
+VALUES = st.one_of(SETTINGS, LISTS, LISTS.map(tuple), st.floats(0, 1), st.integers(1, 9))
+kinds = st.sampled_from(sorted(NETWORKS, key=lambda make: make.__name__))
+
+
+def names(settings) -> tuple[str, ...]:
+    return tuple(settings)
+
+
+def changed(good, name, value):
+    """The settings with one of them changed."""
+    return {**good, name: value}
+
+
+@given(st.data(), kinds)
+def test_networks_and_optimisers(data, make):
+    good = NETWORKS[make]
+    name = data.draw(st.sampled_from(sorted(good)))
+    made = answer(names(good), make, **changed(good, name, data.draw(VALUES)))
+    if made is None:
+        return
+    if make in (games.adam, games.rmsprop, games.sgd):
+        weight = nn.Parameter(torch.ones(2))
+        weight.grad = torch.ones(2)
+        made([weight]).step()
+        assert weight.isfinite().all()
+    for network in made if isinstance(made, tuple) else [made]:
+        if isinstance(network, nn.Module):
+            assert all(p.isfinite().all() for p in network.parameters())
+
+
+@given(st.integers(0, 24), st.floats(-1e6, 1e6, width=32))
+def test_fourier_features_are_finite(frequencies, x):
+    assert finite(networks.Fourier(frequencies)(torch.full((2, 3), x)))
+
+
+def small_game(**settings):
+    return games.GAN(networks.mlp(2, [4], 2), networks.mlp(2, [4]), **{"latent_size": 2, **settings})
+
+
+MODULES = ("generator", "discriminator", "encoder", "decoder")
+GAMES = {
+    games.GAN: ("objective", "latent_size", "discriminator_steps", "optimizer", "rate", "average"),
+    games.VAE: ("latent_size", "likelihood", "optimizer", "rate"),
+    games.AutoEncoder: ("latent_size", "optimizer", "rate"),
+}
+
+
+@given(st.data(), st.sampled_from(sorted(GAMES, key=lambda kind: kind.__name__)))
+def test_games(data, kind):
+    good = {"latent_size": 2}
+    modules = [name for name in inspect.signature(kind).parameters if name in MODULES]
+    for name in modules:
+        good[name] = networks.mlp(2, [3], 4 if (kind, name) == (games.VAE, "encoder") else 2)
+    if kind is games.GAN:
+        good["discriminator"] = networks.mlp(2, [3])
+    name = data.draw(st.sampled_from([*modules, *GAMES[kind]]))
+    value = data.draw(VALUES | st.dictionaries(st.sampled_from(["generator", "x"]), SETTINGS, max_size=2))
+    if name == "latent_size" and isinstance(value, int) and value > 2:
+        return  # right, but not for these networks
+    game = answer((*names(good), *GAMES[kind]), kind, **changed(good, name, value))
+    if game is None or name in modules or (name == "rate" and callable(value)):
+        return
+    optimizers = answer(("optimizer",), game.turns)
+    if optimizers is None or (name == "optimizer" and value):
+        return
+    if name != "latent_size":
+        assert finite(game.sample(3))
+
+
+FIT = ("rounds", "batch_size", "seed", "players", "history", "until", "callbacks", "device", "precision")
+ASKED = {"rounds": 2, "batch_size": 3, "until": 2}  # until: however many rounds are asked for
+
+
+@given(
+    st.sampled_from(FIT),
+    VALUES | st.lists(st.sampled_from(["generator", "discriminator", "critic", 3])) | st.text(max_size=4),
+)
+def test_fit(name, value):
+    if name == "batch_size" and isinstance(value, int) and 100 < value < 2**31:
+        return  # right, but large
+    game = small_game()
+    before = {key: weight.clone() for key, weight in game.state_dict().items()}
+    if name == "callbacks" and isinstance(value, list | tuple) and any(map(callable, value)):
+        return  # they are called with what they do not expect
+    history = answer((*FIT, name), fit, game, X, **changed(ASKED, name, value))
+    if history is None:
+        assert all(torch.equal(before[key], weight) for key, weight in game.state_dict().items())
+    else:
+        assert history.frame.notna().all(axis=None)
+
+
+@given(SETTINGS | st.lists(st.integers(), max_size=2))
+def test_fit_without_a_game(thing):
+    assert answer(("game",), fit, thing, X, rounds=1) is None
+
+
+@given(st.text(max_size=8) | SETTINGS | st.sampled_from(["cpu", "cpu:0", "cuda:77", "meta", "mps", "xla"]))
+def test_devices(device):
+    found = answer(("device",), training_device, device)
+    assert found is None or found.type in ("cpu", "cuda", "mps")

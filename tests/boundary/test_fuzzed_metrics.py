@@ -1,0 +1,198 @@
+"""Metrics, given anything: a number that is right, or a refusal that names the argument.
+
+Promised: every finite input of at most 1e15 in magnitude (1e6 where it is compared with the definition) has an answer.
+"""
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from fuzzing import HALF, NOT_TENSORS, REAL, SETTINGS, answer, anything, finite, tensors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_course import metrics
+
+FLOATS = (*HALF, *REAL)
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of covariances that are singular: most are, here
+        yield
+
+
+def pair(dims=(1, 3), largest=1e6, dtypes=FLOATS):
+    """Two sets of samples of one shape, of any sizes."""
+
+    @st.composite
+    def both(draw):
+        shape = draw(st.lists(st.integers(1, 4), min_size=dims[0] - 1, max_size=dims[1] - 1))
+        n, m = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        return draw(tensors(dtypes, [n, *shape], largest)), draw(tensors(dtypes, [m, *shape], largest))
+
+    return both()
+
+
+def wrong(found) -> bool:
+    """Whether a number, or any in a tuple, list, tensor or dataclass, is not finite."""
+    if isinstance(found, torch.Tensor):
+        return not bool(found.isfinite().all())
+    if isinstance(found, tuple | list):
+        return any(map(wrong, found))
+    return wrong(tuple(vars(found).values())) if hasattr(found, "__dict__") else not math.isfinite(found)
+
+
+BINARY = {
+    metrics.frechet_digits: ("images_a", "images_b"),
+    metrics.frechet_distance: ("features_a", "features_b"),
+    metrics.nearest_neighbours: ("samples", "reference"),
+    metrics.total_variation: ("p", "q"),
+    metrics.wasserstein: ("x", "y"),
+}
+
+
+@given(
+    st.sampled_from(sorted(BINARY, key=lambda f: f.__name__)),
+    st.one_of(pair(), pair(largest=3e38), st.tuples(anything(), anything())),
+)
+def test_any_two_sets(metric, both):
+    found = answer(BINARY[metric], metric, *both)
+    if found is None:
+        assert not (finite(*both) and obviously_right(metric, *both)), "refused what is right"
+    else:
+        assert finite(*both)
+        assert not wrong(found)
+
+
+def obviously_right(metric, a, b) -> bool:
+    """Whether there is no reason to refuse two sets."""
+    if metric in (metrics.frechet_digits, metrics.total_variation) or 0 in (a.numel(), b.numel(), a.ndim, b.ndim):
+        return False  # most of what is drawn here is no image in [0, 1], and no histogram
+    large = max(float(a.abs().max()), float(b.abs().max())) > 1e15
+    allowed = {metrics.nearest_neighbours: range(2, 9)}.get(metric, range(1, 3))
+    enough = min(len(a), len(b)) > 1 or metric is not metrics.frechet_distance
+    return a.ndim == b.ndim and a.ndim in allowed and a.shape[1:] == b.shape[1:] and enough and not large
+
+
+@given(st.one_of(anything(), tensors(dims=(4, 4))), st.sampled_from([metrics.class_histogram, metrics.digit_features]))
+def test_any_images(images, metric):
+    assert answer(("images",), metric, images) is None  # none of them is 28 × 28
+
+
+@given(
+    st.integers(0, 3),
+    st.sampled_from(FLOATS),
+    st.sampled_from([0.0, 1.0, 0.5, 1e-45, -1e-3, 1.001, math.nan, math.inf]),
+)
+def test_images_of_the_right_size(n, dtype, value):
+    images = torch.full((n, 1, 28, 28), value, dtype=dtype)
+    right = n > 0 and bool(((images >= 0) & (images <= 1)).all())
+    for metric in (metrics.class_histogram, metrics.digit_features):
+        found = answer(("images",), metric, images)
+        assert (found is not None) == right
+        assert found is None or finite(found)
+    distance = answer(("images_a", "images_b"), metrics.frechet_digits, images, images)
+    assert distance == (pytest.approx(0, abs=1e-6) if right and n > 1 else None)
+
+
+@given(pair(), anything(), SETTINGS | st.floats(1e-3, 1e6), SETTINGS | st.floats(0.1, 1), st.booleans())
+def test_mode_coverage(both, other, std, share, sound):
+    samples, centers = both if sound else (both[0], other)
+    found = answer(("samples", "centers", "std", "share"), metrics.mode_coverage, samples, centers, std, share)
+    if found is not None:
+        assert not wrong(found)
+        assert 0 <= found.quality <= 1
+        assert sum(found.counts) <= len(samples)
+        assert found.modes <= found.total == len(centers)
+
+
+@given(pair(dims=(2, 3)), anything(dims=(2, 3)), SETTINGS | st.integers(0, 9))
+def test_memorisation(both, test, seed):
+    for third in (test, both[1], both[0]):
+        found = answer(("samples", "train", "test", "seed"), metrics.memorisation, *both, third, seed)
+        if found is not None:
+            assert finite(third)
+            assert not wrong(found)
+            assert 0 <= found.closer <= 1
+            assert 0 <= found.copies <= 1
+
+
+@given(pair(dims=(2, 3)) | st.tuples(anything(), anything()), SETTINGS | st.integers(1, 3))
+def test_nearest_neighbours(both, k):
+    found = answer(("samples", "reference", "k"), metrics.nearest_neighbours, *both, k)
+    if found is None:
+        return
+    distances, indices = found
+    samples, reference = (x.double().flatten(1) for x in both)
+    exact = torch.cdist(samples, reference, compute_mode="donot_use_mm_for_euclid_dist").sort(1).values[:, : int(k)]
+    scale = float(max(samples.abs().max(), reference.abs().max()))
+    assert distances.shape == indices.shape == exact.shape
+    torch.testing.assert_close(distances.double(), exact, rtol=1e-3, atol=1e-3 * scale)
+
+
+@given(pair(dims=(1, 2)), st.sampled_from([1, 1.5, 2, 3, 8, 16]), st.sampled_from([1e-18, 1e-9, 1e-3, 1, 1e6]))
+def test_wasserstein_is_the_best_of_all_assignments(both, order, unit):
+    x, y = (unit * x[: min(map(len, both))].double() for x in both)
+    best = best_of_all_assignments(x.reshape(len(x), -1), y.reshape(len(y), -1), order)
+    largest = float(x.abs().max().maximum(y.abs().max()))
+    assert metrics.wasserstein(x, y, order) == pytest.approx(best, rel=1e-6, abs=1e-12 * largest)
+
+
+@given(st.one_of(pair(dims=(1, 2)), pair(dims=(1, 2), largest=3e38)), SETTINGS)
+def test_wasserstein_of_any_order(both, order):
+    found = answer(("order", "x", "y"), metrics.wasserstein, *both, order)
+    assert found is None or (math.isfinite(found) and found >= 0)
+
+
+@given(*[st.one_of(anything(dims=(1, 2)), tensors(dims=(1, 1), sizes=(2, 2)), st.just(torch.eye(2)))] * 4)
+def test_frechet_gaussians(mean_a, covariance_a, mean_b, covariance_b):
+    arguments = (mean_a, covariance_a, mean_b, covariance_b)
+    found = answer(("mean_a", "covariance_a", "mean_b", "covariance_b"), metrics.frechet_gaussians, *arguments)
+    assert found is None or (math.isfinite(found) and found >= 0 and finite(*arguments))
+
+
+@given(pair(dims=(2, 2), largest=1e15), st.sampled_from(REAL))
+def test_frechet_gaussians_of_any_covariance(roots, dtype):
+    a, b = (root.double() / (1 + root.double().abs().max()) ** 0.5 for root in roots)
+    a, b = ((root.T @ root).to(dtype) for root in (a, b))
+    mean = torch.zeros(len(a), dtype=dtype)
+    found = answer(("covariance_a", "covariance_b"), metrics.frechet_gaussians, mean, a, mean, b)
+    assert found >= 0
+    assert math.isfinite(found)
+    scale = float(a.abs().max().maximum(b.abs().max()))
+    assert metrics.frechet_gaussians(mean, a, mean, a) <= 1e-6 * scale
+
+
+@given(NOT_TENSORS, st.sampled_from(sorted(BINARY, key=lambda f: f.__name__)))
+def test_what_is_no_tensor(thing, metric):
+    assert answer(BINARY[metric], metric, thing, torch.ones(3, 2)) is None
+    assert answer(BINARY[metric], metric, torch.full((3, 1, 28, 28), 0.5).squeeze(), thing) is None
+
+
+def best_of_all_assignments(x, y, order) -> float:
+    lengths = (x[:, None] - y[None]).norm(dim=2).numpy()
+    rows, unit = np.arange(len(x)), lengths.max() or 1.0
+    smallest = min(np.sum((lengths[rows, list(p)] / unit) ** order) for p in itertools.permutations(rows))
+    return unit * (smallest / len(x)) ** (1 / order)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_wasserstein_of_two_small_clusters_far_apart(order, seed):
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.tensor([[0.0, 0.0]] * 3 + [[1.0, 0.0]] * 3, dtype=torch.float64)
+    x, y = (places + 1e-6 * torch.randn(6, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    assert metrics.wasserstein(x, y, order) == pytest.approx(best_of_all_assignments(x, y, order), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [metrics.nearest_neighbours, metrics.frechet_distance, metrics.wasserstein])
+def test_numbers_whose_squares_are_none_are_refused(metric):
+    large = 1e30 if metric is metrics.nearest_neighbours else 1e200
+    x = torch.full((3, 2), large, dtype=torch.float32 if large < 1e38 else torch.float64)
+    assert answer(BINARY[metric], metric, x, -x) is None
+    assert answer(("test",), metrics.memorisation, torch.ones(3, 2), torch.ones(3, 2), torch.full((3, 2), 1e30)) is None

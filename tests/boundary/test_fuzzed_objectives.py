@@ -1,0 +1,136 @@
+"""Objectives, penalties and likelihoods, given anything: finite terms and slopes, or a refusal.
+
+Promised for for_discriminator and for_generator: from finite scores up to 1e6 in magnitude (in half precision all that
+there are), finite terms with finite gradients. For the formulas, which check nothing: from finite floats up to 1e30,
+never NaN.
+"""
+
+import math
+
+import fuzzing
+import pytest
+import torch
+from fuzzing import HALF, REAL, answer, anything, finite, tensors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_course import objectives
+from gan_course.objectives import likelihood, penalties
+
+NAMES = objectives.names()
+
+
+def rows(x: torch.Tensor) -> torch.Tensor:
+    """Each sample as one row, of however many coordinates."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
+
+
+SCORERS = {
+    "sum": lambda x: rows(x).sum(1),
+    "column": lambda x: rows(x).sum(1, keepdim=True),
+    "patches": lambda x: rows(x).sum(1)[:, None, None, None].expand(-1, 1, 2, 2),
+    "no patches": lambda x: rows(x).sum(1)[:, None, None, None].expand(-1, 1, 0, 2),
+    "square": lambda x: rows(x).square().sum(1),
+    "root": lambda x: rows(x).float().abs().add(1e-6).sqrt().sum(1),
+    "constant": lambda x: torch.zeros(len(x)),
+    "detached": lambda x: rows(x.detach()).sum(1),
+    "learned constant": lambda x: torch.nn.Parameter(torch.ones(len(x))),
+    "one number": lambda x: x.sum(),
+    "whole numbers": lambda x: torch.ones(len(x), dtype=torch.long),
+    "complex": lambda x: torch.ones(len(x), dtype=torch.complex64),
+    "a list": lambda x: [0.0] * len(x),
+    "nothing": lambda x: None,
+}
+ARGUMENTS = ("real", "fake", "scores", "weight", "std", "objective")
+
+
+def slopes(terms, *inputs) -> list:
+    """The gradients of the sum of the terms with respect to the inputs."""
+    total = sum(terms.values())
+    if not total.requires_grad:
+        return []
+    return [g for g in torch.autograd.grad(total, inputs, allow_unused=True) if g is not None]
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(sorted(SCORERS)), anything(), anything())
+def test_any_batches(name, scorer, real, fake):
+    objective, scorer = objectives.get(name), SCORERS[scorer]
+    for call in (objective.for_discriminator, objective.for_generator):
+        terms = answer(ARGUMENTS, call, scorer, real, fake)
+        if terms is not None and finite(real, fake) and finite(scorer(real), scorer(fake)):
+            assert not any(term.isnan() for term in terms.values())
+
+
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from(["sum", "patches", "square"]),
+    st.sampled_from((*HALF, *REAL)),
+    st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    st.data(),
+)
+def test_finite_scores_give_finite_terms_and_slopes(name, scorer, dtype, shape, data):
+    largest = 1e6 if scorer != "square" else 1e3
+    largest = min(largest, torch.finfo(dtype).max ** (1 if scorer != "square" else 0.5) / 700)
+    real, fake = (data.draw(tensors([dtype], shape, largest)).requires_grad_(True) for _ in range(2))
+    objective = objectives.get(name)
+    for call in (objective.for_discriminator, objective.for_generator):
+        terms = call(SCORERS[scorer], real, fake)
+        assert all(term.shape == () and finite(term) for term in terms.values()), terms
+        assert all(term.dtype in REAL for term in terms.values())
+        assert finite(*slopes(terms, real, fake))
+
+
+@given(st.sampled_from(NAMES), tensors((*HALF, *REAL), largest=1e30), tensors((*HALF, *REAL), largest=1e30))
+def test_formulas_never_turn_finite_scores_into_nan(name, real_scores, fake_scores):
+    objective = objectives.get(name)
+    real_scores, fake_scores = real_scores.requires_grad_(True), fake_scores.requires_grad_(True)
+    if not real_scores.numel() or not fake_scores.numel():
+        return  # for_discriminator and for_generator refuse them, see above
+    terms = {
+        "discriminator": objective.discriminator_loss(real_scores, fake_scores),
+        "generator": objective.generator_loss(fake_scores, real_scores),
+    }
+    assert not any(term.isnan() for term in terms.values())
+    assert not any(slope.isnan().any() for slope in slopes(terms, real_scores, fake_scores))
+
+
+@given(st.sampled_from(NAMES), st.sampled_from([dict(), dict(weight=1.0), dict(wait=1.0)]), fuzzing.SETTINGS)
+def test_any_settings(name, settings, value):
+    settings = {key: value for key in settings}
+    objective = answer(("setting", *settings), objectives.get, name, **settings)
+    x = torch.ones(3, 2)
+    if objective is not None:
+        assert finite(*objective.for_discriminator(SCORERS["sum"], x, -x).values())
+
+
+@given(fuzzing.SETTINGS)
+def test_any_name(name):
+    assert answer(("objective",), objectives.get, name) is None
+
+
+@given(tensors(REAL, dims=(1, 4), sizes=(1, 4), largest=1e6), st.sampled_from(["sum", "square"]))
+def test_gradient_norms(points, scorer):
+    norms = penalties.gradient_norms(SCORERS[scorer], points)
+    exact = torch.ones_like(points) if scorer == "sum" else 2 * points
+    torch.testing.assert_close(norms, rows(exact).double().norm(dim=1).to(norms), rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_a_steep_critic_in_half_precision_has_a_finite_penalty(dtype):
+    x = torch.ones(2, 3, dtype=dtype)
+    term = penalties.GradientPenalty(1.0)(lambda x: 1000 * x.sum(1), x, x)
+    assert float(term) == pytest.approx((1000 * 3**0.5 - 1) ** 2, rel=1e-2)
+
+
+@pytest.mark.parametrize("scorer", ["constant", "detached", "learned constant"])
+def test_a_score_without_a_slope_is_refused_by_the_penalty(scorer):
+    with pytest.raises(ValueError, match="no gradient with respect to the samples"):
+        penalties.GradientPenalty()(SCORERS[scorer], torch.ones(2, 3), torch.ones(2, 3))
+
+
+@given(st.sampled_from((*HALF, *REAL)), st.lists(st.integers(1, 5), min_size=1, max_size=3), fuzzing.NUMBERS, st.data())
+def test_likelihoods(dtype, shape, std, data):
+    a, b = (data.draw(tensors([dtype], shape, 1e30)) for _ in range(2))
+    found = [likelihood.bernoulli_nll(a, b.sigmoid()), answer(("std",), likelihood.gaussian_nll, a, b, std)]
+    found.append(likelihood.gaussian_kl(rows(a), rows(b)))
+    assert not any(nll.isnan().any() for nll in found if nll is not None)
