@@ -415,7 +415,7 @@ def training_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def _lay_out(game: Game, format: torch.memory_format) -> None:
-    """Store the weights of convolutions in this order; with channels last, convolutions are faster on every device."""
+    """Store the weights of convolutions in this order; with channels last the convolutions take less time."""
     for parameter in game.parameters():
         if parameter.ndim == 4:  # a new tensor: with one channel either order would pass for the other and stay
             laid_out = torch.empty_like(parameter, memory_format=format)
