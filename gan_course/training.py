@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import random
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -182,7 +184,8 @@ def fit(
         source: a tensor of samples, `Paired`, `Unpaired`, or a re-iterable of batches such as a `DataLoader`.
         rounds: the total, also when a history is continued.
         batch_size: samples per step, in each process (a `DataLoader` keeps its own).
-        seed: governs batches and noise. Weights are made earlier: call `seed_everything` before you build networks.
+        seed: governs batches and noise, drawn by PyTorch, NumPy or Python. Weights are made earlier: call
+            `seed_everything` before you build networks.
         players: only these take their turns; by default all.
         history: an earlier history of this game, from memory or from `checkpoint.load`: everything goes on from
             there, optimisers, random numbers and data, as if there had been no break.
@@ -225,7 +228,7 @@ def fit(
         stream = source.stream(batch_size, device, derived_seed(seed, "data"), **part)
         match = _Match(game, seats, stream, history, processes, device, callbacks, rounds, until, on_divergence)
         with _randomness(device), match.progress_bar(), _interruptible() as interrupted:
-            torch.manual_seed(derived_seed(seed, "noise" if processes.rank == 0 else f"noise {processes.rank}"))
+            _seed(derived_seed(seed, "noise" if processes.rank == 0 else f"noise {processes.rank}"))
             if history.rounds:
                 match.restore()
             for parameter in flags:
@@ -354,13 +357,12 @@ class _Match:
 
     def keep(self) -> None:
         """Put into the history what it takes to go on from here."""
-        random = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
         optimizers = {seat.turn.player: seat.optimizer.state_dict() for seat in self.seats}
         self.history.state = {
             "optimizers": {**self.history.state.get("optimizers", {}), **optimizers},
-            "processes": self.processes.gather({"random": random, "source": self.stream.state_dict()}),
+            "processes": self.processes.gather(
+                {"random": _random_states(self.device), "source": self.stream.state_dict()}
+            ),
         }
 
     def restore(self) -> None:
@@ -375,10 +377,8 @@ class _Match:
                 "each has random numbers of its own to go on with; start as many"
             )
         mine = state["processes"][self.processes.rank]
-        torch.set_rng_state(mine["random"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in mine["random"]:
-            torch.cuda.set_rng_state(mine["random"]["cuda"], self.device)
         self.stream.load_state_dict(mine["source"])
+        _set_random_states(mine["random"], self.device)
 
 
 def every(rounds: int, callback: Callback) -> Callback:
@@ -479,9 +479,41 @@ def _precision(precision: str | None, device: torch.device) -> contextlib.Abstra
 @contextlib.contextmanager
 def _randomness(device: torch.device) -> Iterator[None]:
     """Inside, random numbers may be drawn and seeds set; after, the world's random states are what they were."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    outside = _random_states(device)
+    try:
         yield
+    finally:
+        _set_random_states(outside, device)
+
+
+def _seed(seed: int) -> None:
+    """Seed every source of random numbers that a game, its data or their augmentation may draw from."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    kind, keys, place, *gauss = np.random.get_state()  # noqa: NPY002
+    version, numbers, pending = random.getstate()
+    states = {
+        "cpu": torch.get_rng_state(),
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), place, *gauss],
+        "python": [version, torch.tensor(numbers), pending],
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, numbers, pending = states["python"]
+    random.setstate((version, tuple(numbers.tolist()), pending))
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextlib.contextmanager

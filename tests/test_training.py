@@ -4,8 +4,11 @@ import functools
 import math
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -132,13 +135,41 @@ def test_same_seed_same_weights_other_seed_others():
 
 
 def test_training_leaves_the_worlds_randomness_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    game = gan()
-    torch.manual_seed(5)
-    fit(game, X, rounds=3)
-    assert torch.equal(torch.rand(3), expected)
+    game, draws = gan(), []
+    for train in (False, True):
+        torch.manual_seed(5), np.random.seed(5)  # noqa: NPY002
+        if train:
+            fit(game, X, rounds=3)
+        draws.append([*torch.rand(3).tolist(), *np.random.random(3)])  # noqa: NPY002
+    assert draws[0] == draws[1]
+
+
+def test_pythons_random_numbers_are_governed_too():
+    """In a process of its own: the type checks of the tests draw from Python's random numbers."""
+    script = """
+import random, torch
+from gan_course import fit, games, networks
+class Jittered:
+    def __iter__(self):
+        return (torch.ones(4, 2) * random.random() for _ in range(3))
+def play(rounds, history=None, game=None):
+    torch.manual_seed(0)
+    game = game or games.GAN(networks.mlp(3, [4], 2), networks.mlp(2, [4]), latent_size=3)
+    return fit(game, Jittered(), rounds=8, until=rounds, history=history, device="cpu",
+               callbacks=[lambda *_: random.random()]), game
+random.seed(5)
+expected = random.random()
+random.seed(5)
+through, _ = play(8)
+assert random.random() == expected
+part, game = play(3)
+random.seed(7)
+whole, _ = play(8, part, game)
+assert whole.columns == through.columns
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(training.__file__).parents[1])}
+    outcome = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
 
 
 def test_watching_changes_nothing():
@@ -146,7 +177,7 @@ def test_watching_changes_nothing():
 
     def nosy(game, history):
         seen.append((history.rounds, game.sample(7).shape, game.training))
-        torch.randn(1000)
+        torch.randn(1000), np.random.random()  # noqa: NPY002
         history.frame  # noqa: B018
 
     fit(plain, X, rounds=7)
@@ -246,10 +277,10 @@ def test_unequal_batch_sizes_and_named_sources():
 def test_a_loader_is_seeded_resumed_and_of_its_own_batch_size(tmp_path):
     data = torch.utils.data.TensorDataset(X)
 
-    class First:  # DataLoader yields lists of one tensor: take it out, and add noise from the global random state
+    class First:  # DataLoader yields lists of one tensor: take it out, and add noise from global random states
         def __iter__(self):
             for (x,) in torch.utils.data.DataLoader(data, batch_size=30, shuffle=True):
-                yield x + 0.1 * torch.randn_like(x)
+                yield x + 0.1 * torch.randn_like(x) + np.random.random()  # noqa: NPY002
 
     through, broken = gan(), gan()
     fit(through, First(), rounds=9)
