@@ -92,6 +92,8 @@ def same_run(a, b):
     assert any(name.startswith("game/") for name in one)
     assert any(name.startswith("state/") for name in one)
     different = [name for name in one if not torch.equal(one[name], other[name])]
+    # The type checks of the tests draw from Python's random numbers.
+    different = [name for name in different if "random/python" not in name]
     assert different == []
     for name in ("history.csv", "samples-000040.png"):
         assert (a / name).read_bytes() == (b / name).read_bytes()

@@ -132,7 +132,9 @@ def without_times(result):
 
 def weights(folder):
     files = [file for file in sorted(folder.glob("*.safetensors")) if ".previous" not in file.name]
-    return {file.name: load_file(file) for file in files}
+    found = {file.name: load_file(file) for file in files}
+    # Without Python's random numbers, from which the type checks of the tests draw.
+    return {file: {name: t for name, t in one.items() if "random/python" not in name} for file, one in found.items()}
 
 
 def same_weights(one, other):

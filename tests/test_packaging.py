@@ -75,9 +75,9 @@ def requirements() -> list[Requirement]:
 
 
 def test_the_extras_are_those_that_the_course_names():
-    assert set(EXTRAS) == {"book", "test", "study", "bench", "dev"}
+    assert set(EXTRAS) == {"book", "test", "study", "scale", "bench", "dev"}
     (everything,) = [Requirement(line) for line in EXTRAS["dev"] if line.startswith("gan-course[")]
-    assert everything.extras == {"book", "test", "study", "bench"}
+    assert everything.extras == {"book", "test", "study", "scale", "bench"}
 
 
 def test_only_lower_bounds_except_for_jupyter_book():
@@ -103,10 +103,11 @@ def imported(path: Path) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    book = {canonicalize_name(Requirement(line).name) for line in EXTRAS["book"]}
+    # Running chapters needs Jupyter, and several processes Lightning Fabric.
+    extras = {"execution.py": "book", "processes.py": "scale"}
     owners = packages_distributions()
     for path in (ROOT / "gan_course").rglob("*.py"):
-        allowed = declared | book if path.name == "execution.py" else declared  # running chapters needs Jupyter
+        more = {canonicalize_name(Requirement(line).name) for line in EXTRAS.get(extras.get(path.name), ())}
         for name in imported(path):
             distributions = {canonicalize_name(owner) for owner in owners[name]}
-            assert distributions & allowed, f"{path.name} imports {name}, which pyproject.toml does not list"
+            assert distributions & (declared | more), f"{path.name} imports {name}, which pyproject.toml does not list"
