@@ -22,9 +22,9 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks import peers, rivals
 from benchmarks.headlines import mnist, ring
-from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, networks
 from gan_course.data.sources import as_source
+from gan_course.headlines import circumstances, store
 
 
 def full_speed(size: int = 2048, repetitions: int = 10) -> float:

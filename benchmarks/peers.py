@@ -25,8 +25,8 @@ from torch import Tensor
 from torchvision import transforms
 
 from benchmarks import rivals
-from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, seed_everything
+from gan_course.headlines import circumstances, store
 
 BATCH = rivals.BATCH
 COUNTED = {

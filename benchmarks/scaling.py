@@ -23,8 +23,8 @@ import torch
 from torch import distributed, multiprocessing, nn
 
 from benchmarks.rivals import Scores
-from benchmarks.store import circumstances, store
 from gan_course import data, fit, games, networks, seed_everything
+from gan_course.headlines import circumstances, store
 from gan_course.training import every
 
 BATCH, WIDTH = 256, 128  # where they do not vary

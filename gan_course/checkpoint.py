@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from array import array
@@ -133,6 +134,12 @@ def replacing(path: str | Path, keep: Path | None = None):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def half_written(folder: str | Path, names: re.Pattern) -> list[Path]:
+    """What a process that was killed in `replacing` has left in a folder, of files with such names."""
+    left = re.compile(rf"\.(?:{names.pattern})\..+")
+    return [file for file in Path(folder).glob(".*") if left.fullmatch(file.name)]
 
 
 def _keep(path: Path, keep: Path) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
     except (CourseError, ValueError, OSError) as error:
         if os.environ.get("GAN_COURSE_TRACEBACK"):
             raise
-        print(f"gan-course: {error}", file=sys.stderr, flush=True)
+        print(f"gan-course: {error}", file=sys.stderr)
         sys.exit(1)
 
 

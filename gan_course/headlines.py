@@ -317,10 +317,9 @@ class _Run:
         """Begin, or go on as it was begun."""
         before = None if restart else _read(self.folder / "begun.json")
         ours = re.compile(r"(begun|marks|seed-\d+-[\w-]+(\.previous)?)\.(json|safetensors)")
-        halves = re.compile(rf"\.{ours.pattern}\.\w+\.\w+")  # what a process that was killed was writing
-        for file in list(self.folder.iterdir()):
-            if halves.fullmatch(file.name) or (before is None and ours.fullmatch(file.name)):
-                file.unlink()
+        replaced = [file for file in self.folder.glob("*") if ours.fullmatch(file.name)] if before is None else []
+        for file in [*checkpoint.half_written(self.folder, ours), *replaced]:
+            file.unlink()
         if before is None:
             store(self.folder / "begun.json", begun)
         elif different := [key for key in begun if before.get(key) != begun[key]]:

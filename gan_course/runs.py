@@ -188,9 +188,7 @@ def _pictorial(x: Tensor, latent: int, width: int, penalised: bool) -> tuple[nn.
 
 # Folders
 
-_NAMES = r"(configuration\.json|history\.csv|checkpoint(\.previous)?\.safetensors|samples?-\w+\.png)"
-_OURS = re.compile(_NAMES)
-_HALF_WRITTEN = re.compile(rf"\.{_NAMES}\..+")
+_OURS = re.compile(r"configuration\.json|history\.csv|checkpoint(\.previous)?\.safetensors|samples?-\w+\.png")
 
 
 class Run:
@@ -266,22 +264,22 @@ class Run:
 
     def files(self) -> list[Path]:
         """The files in the folder that are the run's own."""
-        return [file for file in self._listed() if _OURS.fullmatch(file.name)]
+        return [file for file in self.folder.glob("*") if _OURS.fullmatch(file.name)]
 
-    def _listed(self) -> list[Path]:
-        return list(self.folder.iterdir()) if self.folder.is_dir() else []
+    def half_written(self) -> list[Path]:
+        """What a process that was killed while writing has left."""
+        return checkpoint.half_written(self.folder, _OURS)
 
     @property
     def blank(self) -> bool:
         """Whether the folder holds nothing, or only what a process that was killed as it began has left."""
-        left = [file.name for file in self._listed() if not _HALF_WRITTEN.fullmatch(file.name)]
-        return self.folder.is_dir() and set(left) <= {".lock"}
+        left = [self.folder / ".lock", *self.half_written()]
+        return self.folder.is_dir() and set(self.folder.iterdir()) <= set(left)
 
     def tidy(self) -> None:
         """Remove what a process that was killed while writing has left half-written."""
-        for file in self._listed():
-            if _HALF_WRITTEN.fullmatch(file.name):
-                file.unlink()
+        for file in self.half_written():
+            file.unlink()
 
     def remove(self) -> None:
         """Remove the run's own files."""
@@ -412,7 +410,8 @@ def train(
         if run.damaged:
             run.checkpoint_file.unlink()  # so that the one before it is kept until there is a new one
         run.write_configuration(asked)
-        callbacks = [training.every(asked.checkpoint_every, save), training.every(asked.sample_every, picture)]
+        # The picture first: killed between the two, a run draws it again; after the checkpoint it would be lost.
+        callbacks = [training.every(asked.sample_every, picture), training.every(asked.checkpoint_every, save)]
         history = training.fit(game, x, rounds=asked.rounds, history=history, callbacks=callbacks, **settings)
         save(game, history)
     except BaseException:

@@ -73,7 +73,7 @@ def main():
             assert os.WEXITSTATUS(status) == 0, "a life ended with an error"
             break
         beginnings.append(begun)
-        writing += any(runs._HALF_WRITTEN.fullmatch(file.name) for file in folder.glob(".*"))
+        writing += bool(runs.Run(folder).half_written())
     print(json.dumps({"beginnings": beginnings, "writing": writing}))
 
 

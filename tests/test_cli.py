@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import archives
@@ -20,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load, load_file
 
 import gan_course
-from gan_course import cli, games, runs
+from gan_course import games, runs
 
 ROOT = Path(gan_course.__file__).parents[1]
 SMALL = ["--width", "8", "--device", "cpu", "--sample-every", "20", "--checkpoint-every", "20"]
@@ -31,25 +30,6 @@ def process(*arguments):
     """Run the command as a user does."""
     call = [sys.executable, "-m", "gan_course", *map(str, arguments)]
     return subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the command in this process: as `process`, without the seconds it takes to import torch."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gan-course", *map(str, arguments)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as error:
-            code = error.code
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture(autouse=True)

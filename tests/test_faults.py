@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -60,6 +61,25 @@ def test_killed_at_fifty_moments_equals_uninterrupted(tmp_path):
     assert all(torch.equal(tensor, whole[name]) for name, tensor in mine.items())
     names = {file.name for file in killed.iterdir()}
     assert names == {file.name for file in through.iterdir()} | {"checkpoint.previous.safetensors"}  # nothing left over
+
+
+def test_a_picture_whose_drawing_was_cut_off_is_drawn_after_all(tmp_path):
+    asked = runs.Configuration(
+        "gan", data="ring", rounds=8, batch_size=16, width=8, device="cpu", checkpoint_every=2, sample_every=4
+    )
+    drawn = []
+
+    def cut_off(game, x, path):
+        if path.name == "samples-000004.png":
+            raise KeyboardInterrupt
+
+    def picture(game, x, path):
+        drawn.append(path.name)
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(*runs.prepare(tmp_path / "a", asked, set(), False, False), cut_off)
+    runs.train(*runs.prepare(tmp_path / "a", asked, set(), True, False), picture, resume=True)
+    assert drawn == ["samples-000004.png", "samples-000008.png"]
 
 
 # The disk
@@ -337,3 +357,21 @@ def test_a_folder_whose_first_process_was_killed_at_once_can_be_used(tmp_path):
         "samples-000000.png",
         "samples-000002.png",
     }
+
+
+def test_what_a_killed_write_leaves_is_found_whatever_it_was_writing(tmp_path, monkeypatch):
+    path, game = tmp_path / "a.safetensors", points()
+    history = fit(game, X, rounds=1, device="cpu")
+    checkpoint.save(path, game, history)
+    monkeypatch.setattr(os, "unlink", lambda *_: None)  # a process that is killed does not clean up
+    for call in ("fsync", "replace"):  # as the new file is written, and as the old one gets its second name
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                checkpoint.save(path, game, history)
+    names = re.compile(r"a(\.previous)?\.safetensors")
+    left = {file.name for file in checkpoint.half_written(tmp_path, names)}
+    assert ".a.previous.safetensors.new" in left
+    assert left == {file.name for file in tmp_path.iterdir()} - {path.name}
+    assert len(left) == 3
+    assert checkpoint.half_written(tmp_path, re.compile("b")) == []

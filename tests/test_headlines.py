@@ -1,5 +1,6 @@
 """Headline runs: `gan-course headline` on a small experiment in a folder of its own, and the real ones, shortened."""
 
+import functools
 import importlib.util
 import itertools
 import json
@@ -21,7 +22,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 import gan_course
-from gan_course import checkpoint, cli, errors, headlines
+from gan_course import checkpoint, errors, headlines
 
 ROOT = Path(gan_course.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": ""}
@@ -88,22 +89,9 @@ def stand_in(folder, monkeypatch, **experiments):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the command in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gan-course", "headline", *map(str, arguments)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as error:
-            code = error.code
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
-
-    return run
+def call(call):
+    """Run `gan-course headline` in this process."""
+    return functools.partial(call, "headline")
 
 
 def start(*arguments, before=""):
