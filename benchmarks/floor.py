@@ -5,7 +5,8 @@
 Full speed is the best rate of a large matrix product on this machine with as many threads. The arithmetic (additions
 and multiplications of matrix products and convolutions) is counted with torch's formulas. What lies between the two
 times is memory traffic, small operations, the calls themselves, and `fit`. The share of `fit` is measured apart, for
-the smallest game: the same arithmetic in the barest loop one can write, alternating with `fit`, in CPU time.
+the smallest game: the same arithmetic in the barest loop one can write, alternating with `fit`, in CPU time. And so are
+the convolutions at the ends of image networks, PyTorch's way and the way they go in `fit`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -23,6 +25,7 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks import peers, rivals
 from benchmarks.headlines import mnist, ring
 from gan_course import data, fit, games, networks
+from gan_course.convolutions import faster
 from gan_course.data.sources import as_source
 from gan_course.headlines import circumstances, store
 
@@ -109,6 +112,39 @@ def overhead(pairs: int = 30, rounds: int = 300, width: int = 128, batch_size: i
     return {"pairs": pairs, "ratio": float(np.median(ratios)), "interval": list(peers.interval(ratios))}
 
 
+ENDS = {
+    "ConvTranspose2d(32, 1, 4, stride 2), 16×16": (lambda: nn.ConvTranspose2d(32, 1, 4, 2, 1), 16),
+    "ConvTranspose2d(64, 3, 4, stride 2), 32×32": (lambda: nn.ConvTranspose2d(64, 3, 4, 2, 1), 32),
+    "Conv2d(64, 1, 3), 32×32": (lambda: nn.Conv2d(64, 1, 3, padding=1), 32),
+    "Conv2d(1, 32, 4, stride 2), 32×32": (lambda: nn.Conv2d(1, 32, 4, 2, 1), 32),
+    "Conv2d(3, 64, 4, stride 2), 64×64": (lambda: nn.Conv2d(3, 64, 4, 2, 1), 64),
+    "ConvTranspose2d(100, 128, 4), 1×1": (lambda: nn.ConvTranspose2d(100, 128, 4), 1),
+    "Conv2d(128, 1, 4), 4×4": (lambda: nn.Conv2d(128, 1, 4), 4),
+}
+
+
+def ends(repetitions: int = 30, batch_size: int = 64) -> dict[str, dict[str, float]]:
+    """Milliseconds of a convolution forward and backward to its input, PyTorch's way and `faster`'s: medians."""
+    rows = {}
+    for name, (make, size) in ENDS.items():
+        module = make().requires_grad_(False)
+        module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        x = torch.randn(batch_size, module.in_channels, size, size).contiguous(memory_format=torch.channels_last)
+        x.requires_grad_()
+        times: dict[str, list[float]] = {}
+        for _ in range(repetitions + 1):
+            for way, context in (("PyTorch's", contextlib.nullcontext()), ("faster", faster(module))):
+                with context:
+                    start = time.perf_counter()
+                    y = module(x)
+                    middle = time.perf_counter()
+                    torch.autograd.grad(y, x, y.detach())
+                    times.setdefault(f"forward, {way}", []).append(middle - start)
+                    times.setdefault(f"backward, {way}", []).append(time.perf_counter() - middle)
+        rows[name] = {what: 1e3 * float(np.median(seconds[1:])) for what, seconds in times.items()}  # one warms up
+    return rows
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -136,10 +172,14 @@ def main() -> None:
             print(name, {key: round(value, 3) for key, value in rows[name].items()}, flush=True)
         share = overhead(arguments.pairs)
     print("fit over the barest loop, CPU time:", share)
+    convolutions = ends()
+    for name, row in convolutions.items():
+        print(name, {what: round(milliseconds, 2) for what, milliseconds in row.items()})
     result = {
         "full speed, billion operations a second": speed / 1e9,
         "rounds": rows,
         "fit over the barest loop": share,
+        "convolutions at the ends, ms": convolutions,
         **circumstances("cpu"),
     }
     store(arguments.out, result)

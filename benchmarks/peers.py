@@ -30,7 +30,7 @@ from gan_course.headlines import circumstances, store
 
 BATCH = rivals.BATCH
 COUNTED = {
-    "matrix products": ("aten::addmm", "aten::mm"),
+    "matrix products": ("aten::addmm", "aten::mm", "aten::bmm"),
     "convolutions": ("aten::convolution",),
     "convolutions backward": ("aten::convolution_backward",),
     "optimiser steps": ("Optimizer.step#Adam.step",),

@@ -50,6 +50,8 @@ def start(devices: int | None = None, nodes: int | None = None, device: str | No
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and devices > torch.cuda.device_count():
         raise ValueError(f"devices={devices} was given; this machine has {torch.cuda.device_count()} GPUs")
+    if device == "cpu" and devices > (cores := os.cpu_count() or 1):
+        raise ValueError(f"devices={devices} was given; this machine has {cores} cores, and each process needs one")
     try:
         from lightning_fabric import Fabric
     except ImportError:

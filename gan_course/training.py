@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_course.checks import instance, whole
+from gan_course.convolutions import faster
 from gan_course.data.sources import as_source, derived_seed
 from gan_course.errors import Diverged, DivergenceWarning
 from gan_course.games.base import Game, Turn
@@ -227,7 +228,8 @@ def fit(
         part = {"part": (processes.rank, processes.size)} if processes.size > 1 else {}
         stream = source.stream(batch_size, device, derived_seed(seed, "data"), **part)
         match = _Match(game, seats, stream, history, processes, device, callbacks, rounds, until, on_divergence)
-        with _randomness(device), match.progress_bar(), _interruptible() as interrupted:
+        kernels = faster(game) if device.type == "cpu" and precision is None else contextlib.nullcontext()
+        with kernels, _randomness(device), match.progress_bar(), _interruptible() as interrupted:
             _seed(derived_seed(seed, "noise" if processes.rank == 0 else f"noise {processes.rank}"))
             if history.rounds:
                 match.restore()
@@ -295,9 +297,12 @@ class _Match:
         seat.free(True)
         try:
             for _ in range(seat.steps(self.history.rounds)):
-                terms.update(seat.step(next(self.stream), precision))
+                batch = next(self.stream)
+                terms.update(seat.step(batch, precision))
         except Exception as error:
             error.add_note(f"This happened in round {self.history.rounds + 1}, in the turn of {seat.turn.player!r}.")
+            if isinstance(error, RuntimeError):
+                _check_kind_of_numbers(batch, seat.parameters[0].dtype)
             raise
         seat.free(False)
         return terms
@@ -457,6 +462,17 @@ def _check(rounds: int, batch_size: int, history: History, on_divergence: str) -
             f"the history has {history.rounds} rounds already and rounds={rounds} is the total to reach; "
             f"give more than {history.rounds}, or no history to start anew"
         )
+
+
+def _check_kind_of_numbers(batch: Any, expected: torch.dtype) -> None:
+    """Raise if samples of another kind than the weights may be why a step failed."""
+    for x in batch if isinstance(batch, (tuple, list)) else [batch]:
+        sample = isinstance(x, Tensor) and (x is batch or x.is_floating_point())  # others may be labels
+        if sample and x.dtype != expected:
+            raise ValueError(
+                f"the source gave samples of {x.dtype}, and the networks' weights are {expected}: make them the same, "
+                f"for instance with samples.to({expected})"
+            )
 
 
 def _seats(

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import scaling
+from benchmarks import floor, scaling
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,9 @@ def test_options_that_cannot_be_right_are_refused(monkeypatch, capsys, options):
     with pytest.raises(SystemExit):
         scaling.main()
     assert "at least 1" in capsys.readouterr().err
+
+
+def test_the_ends_of_image_networks_are_timed_both_ways():
+    rows = floor.ends(1, batch_size=2)
+    assert list(rows) == list(floor.ENDS)
+    assert all(len(row) == 4 and min(row.values()) > 0 for row in rows.values())

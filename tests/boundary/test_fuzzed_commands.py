@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import os
+import shutil
 import string
 import sys
 import warnings
@@ -15,8 +17,9 @@ from fuzzing import SETTINGS, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_course import cli, runs
+from gan_course import cli, headlines, runs
 
+ROOT = Path(cli.__file__).parents[1]
 NAMES = tuple(field.name for field in fields(runs.Configuration))
 GOOD = {"data": "digits", "objective": "wgan-gp", "rounds": 3, "batch_size": 4, "seed": 1, "latent_size": 2, "width": 4}
 GOOD |= {"learning_rate": 0.01, "discriminator_steps": 1, "device": "cpu", "sample_every": 2, "checkpoint_every": 2}
@@ -74,7 +77,8 @@ NUMBERS = [
 VALUES = st.one_of(
     TEXT, st.sampled_from([*NUMBERS, "gan", "ring", "digits", "cuda:9", "meta", "cpu", "--", "-", "--help"])
 )
-OPTIONS = st.dictionaries(st.sampled_from([*FLAGS, "--resume", "--overwrite", "--unknown"]), VALUES, max_size=3)
+LONE = ("--resume", "--overwrite", "--sync-batch-norm", "--restart")
+OPTIONS = st.dictionaries(st.sampled_from([*FLAGS, "--devices", "--nodes", "--unknown", *LONE[:3]]), VALUES, max_size=3)
 
 
 class Trained(Exception):
@@ -96,19 +100,33 @@ def called(*arguments) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _without_training():
-    with mock.patch.object(runs, "train", side_effect=Trained):
+    """Where training would begin, or where more processes would be started, the command was right."""
+    with (
+        mock.patch.object(runs, "train", side_effect=Trained),
+        mock.patch.object(headlines, "_play", side_effect=Trained),
+        mock.patch("lightning_fabric.Fabric", side_effect=Trained),
+    ):
         yield
 
 
-def refused(arguments, folder: Path) -> bool:
-    """Whether the command was refused: by a message, without a traceback, with nothing written."""
-    before = sorted(folder.rglob("*"))
+def told(options) -> list[str]:
+    """The words of these options."""
+    return [word for name, value in options.items() for word in ([name] if name in LONE else [name, value])]
+
+
+def refused(arguments, folder: Path, begins: bool = False) -> bool:
+    """Whether the command was refused: by a message, without a traceback, with nothing written.
+
+    `begins`: whether a command that is right writes before it trains.
+    """
+    before, right = sorted(folder.rglob("*")), False
     try:
         code, out, err = called(*arguments)
     except Trained:
+        right = True
         return False
     finally:
-        assert sorted(folder.rglob("*")) == before
+        assert (right and begins) or sorted(folder.rglob("*")) == before
     assert code in (1, 2) or "--help" in arguments or "Usage" in out, (code, out, err)
     assert out or err
     assert "Traceback" not in err
@@ -120,16 +138,11 @@ def refused(arguments, folder: Path) -> bool:
 )
 def test_train(tmp_path_factory, game, options, out):
     folder = tmp_path_factory.getbasetemp()
-    words = [
-        word
-        for name, value in options.items()
-        for word in ([name] if name in ("--resume", "--overwrite") else [name, value])
-    ]
     if "--width" in options or "--latent-size" in options:
         sizes = [options.get(name, "1") for name in ("--width", "--latent-size")]
         if any(size.strip().isdecimal() and 200 < int(size) < 2**31 for size in sizes):
             return  # right, but larger than a test's memory
-    refused(["train", game, "--out", folder / out, *words], folder)
+    refused(["train", game, "--out", folder / out, *told(options)], folder)
 
 
 def test_good_options_are_not_refused(tmp_path):
@@ -165,3 +178,61 @@ def test_other_commands(tmp_path_factory, command, words):
     folder = tmp_path_factory.getbasetemp()
     if command != "list":
         assert refused([command, folder / "missing.ipynb", *words], folder) or "--help" in words
+
+
+@pytest.mark.parametrize("flag", ["--devices", "--nodes"])
+@given(value=TEXT | st.sampled_from([*NUMBERS, "2", "3"]), other=st.sampled_from(["1", "2"]))
+def test_numbers_of_processes(tmp_path_factory, flag, value, other):
+    """More processes than there are cores, or GPUs, are not started."""
+    folder = tmp_path_factory.getbasetemp()
+    another = {"--devices": "--nodes", "--nodes": "--devices"}[flag]
+    words = ["--data", "ring", "--device", "cpu", flag, value, another, other]
+    try:
+        code, _, err = called("train", "gan", "--out", folder / "new", *words)
+    except Trained:
+        number = int(value)
+        assert number >= 1
+        assert flag == "--nodes" or number <= os.cpu_count()
+    else:
+        assert code in (1, 2)
+        assert flag.removeprefix("--") in err, err
+
+
+# Headlines
+
+ASKED = st.dictionaries(
+    st.sampled_from(["--device", "--minutes", "--rounds", "--seeds", "--out", "--restart", "--unknown"]),
+    VALUES | st.sampled_from(["0,1", "0,0", "1,", "-1,2", "4294967295", "0, 1"]),
+    max_size=3,
+)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course's folder with the experiments in it, and nothing else."""
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copytree(ROOT / headlines.EXPERIMENTS, folder / headlines.EXPERIMENTS)
+    with contextlib.chdir(folder):
+        headlines.listing()  # compiles them
+        yield folder
+
+
+@given(st.sampled_from(headlines.names()) | VALUES, ASKED)
+def test_headlines(course, name, asked):
+    if "\0" not in (out := asked.get("--out", "")) and Path(out).is_absolute():
+        return  # no place for a test to write to
+    try:
+        refused(["headline", name, *told(asked)], course, begins=True)
+    finally:
+        shutil.rmtree(course / headlines.RUNS, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--minutes", "nan"), ("--rounds", "0"), ("--seeds", "1,1"), ("--out", "benchmarks")],
+)
+def test_a_bad_option_of_a_headline_is_named(course, flag, value):
+    code, _, err = called("headline", "ring", flag, value)
+    assert code == 1
+    assert f"{flag} {value}" in err
+    assert not (course / headlines.RUNS).exists()

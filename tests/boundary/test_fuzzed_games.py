@@ -3,10 +3,11 @@
 import inspect
 
 import torch
-from fuzzing import SETTINGS, answer, finite
+from fuzzing import HALF, OTHER, REAL, SETTINGS, answer, finite
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.data import DataLoader
 
 from gan_course import fit, games, networks
 from gan_course.training import every, training_device
@@ -115,6 +116,16 @@ def test_fit(name, value):
         assert all(torch.equal(before[key], weight) for key, weight in game.state_dict().items())
     else:
         assert history.frame.notna().all(axis=None)
+
+
+@given(st.sampled_from([*HALF, *REAL, *OTHER]), st.sampled_from([torch.float32, torch.float64]), st.booleans())
+def test_samples_and_weights_of_different_kinds(samples, weights, loader):
+    x, game = torch.ones(6, 2).to(samples), small_game(optimizer=games.sgd()).to(weights)
+    if weights == torch.float64:
+        game.noise = lambda n: torch.randn(n, 2, dtype=torch.float64)
+    source = DataLoader(x, batch_size=3) if loader else x
+    if answer(("source",), fit, game, source, **ASKED) is not None:
+        assert samples == weights
 
 
 @given(SETTINGS | st.lists(st.integers(), max_size=2))

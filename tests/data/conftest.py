@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import multiprocessing
 import os
 import shutil
 import socket
@@ -40,6 +41,38 @@ def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("GAN_COURSE_DATA", raising=False)
     return tmp_path / "cache" / "gan-course"
+
+
+@pytest.fixture
+def at_once(tmp_path):
+    """A function that loads data in four processes at the same moment: all must find what is found afterwards."""
+
+    def agree(*loads) -> None:
+        forked = multiprocessing.get_context("fork")
+        start = forked.Barrier(4)
+
+        def read(number: int) -> None:
+            lines = []
+            for load in loads:
+                start.wait(timeout=60)
+                lines.append(fingerprint(load()))
+            (tmp_path / f"answer-{number}").write_text(" ".join(lines))
+
+        processes = [forked.Process(target=read, args=(number,)) for number in range(4)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(timeout=120)
+        assert [process.exitcode for process in processes] == [0] * 4
+        expected = " ".join(fingerprint(load()) for load in loads)
+        assert {(tmp_path / f"answer-{number}").read_text() for number in range(4)} == {expected}
+
+    return agree
+
+
+def fingerprint(x) -> str:
+    """Of a set's images."""
+    return hashlib.md5(x.images.numpy().tobytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")

@@ -253,27 +253,8 @@ def test_an_error_while_unpacking_leaves_nothing(archives, cache, monkeypatch):
     assert len(load("mnist", root=archives)) == maker.TRAIN
 
 
-def test_processes_that_load_at_once_do_not_trip_over_each_other(archives, cache, tmp_path):
-    count = 4
-    start = forked.Barrier(count)
-
-    def read(number):
-        lines = []
-        for name in ("mnist", "cifar10"):
-            start.wait(timeout=60)  # all at once
-            x = load(name, root=archives)
-            lines.append(hashlib.md5(x.images.numpy().tobytes()).hexdigest())
-        (tmp_path / f"answer-{number}").write_text(" ".join(lines))
-
-    processes = [forked.Process(target=read, args=(number,)) for number in range(count)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=120)
-    assert [process.exitcode for process in processes] == [0] * count
-    images = [load(name, root=archives).images.numpy() for name in ("mnist", "cifar10")]
-    expected = " ".join(hashlib.md5(x.tobytes()).hexdigest() for x in images)
-    assert {(tmp_path / f"answer-{number}").read_text() for number in range(count)} == {expected}
+def test_processes_that_load_at_once_do_not_trip_over_each_other(archives, cache, at_once):
+    at_once(lambda: load("mnist", root=archives), lambda: load("cifar10", root=archives))
     assert not partial(cache)
     assert len(list((cache / "unpacked").iterdir())) == 2
 
