@@ -8,6 +8,7 @@ with equality at $T^* = f'(p/q)$. A discriminator's raw score $v$ becomes $T = g
 increasing and keeps $T$ where $f^*$ is finite. `divergence(name)` gives all of it for one $f$; `FGAN` is the game.
 """
 
+import abc
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from gan_course.objectives.base import Objective
 LOG2 = math.log(2)
 
 
-class Divergence:
+class Divergence(abc.ABC):
     r"""One row of the table: a convex $f$ on $u \ge 0$ and what belongs to it.
 
     Attributes:
@@ -44,13 +45,13 @@ class Divergence:
     at_zero: float
     at_infinity: float
 
+    @abc.abstractmethod
     def f(self, u: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The generator of the divergence, for ratios $u > 0$."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def optimal(self, u: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         r"""$T^* = f'(u)$ at the ratio $u = p/q > 0$."""
-        raise NotImplementedError
 
     def conjugate(self, t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         r"""$f^*(t)$, the supremum over $u \ge 0$.
@@ -67,16 +68,17 @@ class Divergence:
             )
         return self._conjugate(t)
 
+    @abc.abstractmethod
     def _conjugate(self, t: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The same where it is finite."""
 
+    @abc.abstractmethod
     def activation(self, v: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         r"""$g_f(v)$: increasing, from all numbers to where $f^*$ is finite."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def composed(self, v: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         r"""$f^*(g_f(v))$ in one formula, right in single precision where two steps would overflow ($|v|\le 50$)."""
-        raise NotImplementedError
 
     def between(self, p: Float[Tensor, "*laws"], q: Float[Tensor, "*others"]) -> Float[Tensor, "*batch"]:
         r"""$D_f(p\,\|\,q) = \sum q f(p/q)$ of two laws on finitely many symbols, which lie on the last axis.
@@ -94,10 +96,8 @@ class Divergence:
                 raise ValueError(f"{name} is no law: each row must hold numbers of at least 0 with the sum 1")
         both = (p > 0) & (q > 0)
         inside = torch.where(both, q, 1) * self.f(torch.where(both, p, 1) / torch.where(both, q, 1))
-        zero, infinite = p.new_tensor(self.at_zero), p.new_tensor(self.at_infinity)
-        only_q = torch.where(q > 0, q * zero, 0)
-        only_p = torch.where(p > 0, p * infinite, 0)
-        return torch.where(both, inside, torch.where(p > 0, only_p, only_q)).sum(-1)
+        alone = torch.where(p > 0, p * self.at_infinity, torch.where(q > 0, q * self.at_zero, 0))
+        return torch.where(both, inside, alone).sum(-1)
 
     def __repr__(self) -> str:
         return f"<divergence {self.name}>"

@@ -213,7 +213,7 @@ def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     shutil.copytree(ROOT / headlines.EXPERIMENTS, folder / headlines.EXPERIMENTS)
     with contextlib.chdir(folder):
-        headlines.listing()  # compiles them
+        list(headlines.listing())  # compiles them
         yield folder
 
 
