@@ -297,15 +297,20 @@ class _Match:
         seat.free(True)
         try:
             for _ in range(seat.steps(self.history.rounds)):
-                batch = next(self.stream)
-                terms.update(seat.step(batch, precision))
+                terms.update(self.take_step(seat, precision))
         except Exception as error:
             error.add_note(f"This happened in round {self.history.rounds + 1}, in the turn of {seat.turn.player!r}.")
-            if isinstance(error, RuntimeError):
-                _check_kind_of_numbers(batch, seat.parameters[0].dtype)
             raise
         seat.free(False)
         return terms
+
+    def take_step(self, seat: _Seat, precision: contextlib.AbstractContextManager) -> dict[str, Tensor]:
+        batch = next(self.stream)
+        try:
+            return seat.step(batch, precision)
+        except RuntimeError:
+            _check_kind_of_numbers(batch, seat.parameters[0].dtype)
+            raise
 
     def look_about(self, interrupted: threading.Event) -> bool:
         """Look at the terms if it is time, and say whether to stop: all processes in one round, with one answer."""

@@ -272,6 +272,21 @@ def test_a_loader_that_raises_is_told_of_and_training_goes_on_from_the_checkpoin
     assert all(torch.equal(tensor, game.state_dict()[name]) for name, tensor in through.state_dict().items())
 
 
+def test_an_error_of_the_source_itself_is_told_as_it_is():
+    """Before there is a batch, and after one, whose numbers have nothing to do with it."""
+    for batches in (0, 1):
+
+        class Broken:
+            def __iter__(self, batches=batches):
+                yield from [X[:10]] * batches
+                raise RuntimeError("the worker with the pictures has died")
+
+        with pytest.raises(RuntimeError, match="worker with the pictures has died") as caught:
+            fit(points(), Broken(), rounds=3, device="cpu")
+        assert type(caught.value) is RuntimeError
+        assert "in round 1" in caught.value.__notes__[0]
+
+
 def test_the_stop_button_of_a_notebook_returns_what_was_learned(tmp_path):
     from jupyter_client.manager import KernelManager
 
