@@ -1,0 +1,214 @@
+"""Least squares, hinge, clipping and the penalties on slopes, against what is known of them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from gan_course import objectives
+from gan_course.objectives.penalties import DraganPenalty, GradientPenalty, ZeroCentredPenalty
+
+TIMES = torch.tensor([24, 18, 12, 6]), torch.tensor([6, 12, 18, 24])  # of each symbol, in sixtieths
+P, Q = (times.double() / 60 for times in TIMES)
+
+
+def spread(scores):
+    """The scores of the symbols, each as often as the two laws have it."""
+    return [scores.repeat_interleave(times) for times in TIMES]
+
+
+def best_by_descent(objective, start):
+    """The scores that minimise the discriminator's loss, and the loss."""
+    scores = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([scores], max_iter=300, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = objective.discriminator_loss(*spread(scores))
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return scores.detach(), loss().detach()
+
+
+def linear(w):
+    return lambda x: x.flatten(1) @ w
+
+
+# Least squares
+
+
+@pytest.mark.parametrize("codes", [(-1, 1, 0), (0, 1, 1), (-2, 0.5, 0.25)])
+def test_the_best_scores_of_least_squares(codes):
+    a, b, c = codes
+    scores, _ = best_by_descent(objectives.get("least-squares", a=a, b=b, c=c), torch.zeros(4, dtype=torch.float64))
+    assert_close(scores, (b * P + a * Q) / (P + Q), atol=1e-7, rtol=1e-7)
+
+
+def test_the_generators_least_squares_are_a_chi_square_for_some_codes():
+    """With b - c = 1 and b - a = 2; the codes (0, 1, 1) give another number."""
+    chi = ((P - Q) ** 2 / (P + Q)).sum()
+
+    def twice(a, b, c):
+        best = (b * P + a * Q) / (P + Q)
+        objective = objectives.get("least-squares", a=a, b=b, c=c)
+        return 2 * sum(objective.generator_loss(scores) for scores in spread(best))
+
+    assert_close(twice(-1, 1, 0), chi)
+    assert_close(twice(0, 2, 1), chi)
+    assert not torch.isclose(twice(0, 1, 1), chi)
+
+
+def test_least_squares_of_equal_laws():
+    half = torch.full((6,), 0.5)
+    objective = objectives.get("least-squares")
+    assert objective.discriminator_loss(half, half).item() == pytest.approx(0.25)
+    assert objective.generator_loss(half).item() == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (dict(a=1, b=0), "must lie above a"),
+        (dict(a=0, b=1, c=0), "must lie above a"),
+        (dict(c=math.nan), "c=nan was given"),
+        (dict(b=True), "b=True was given"),
+    ],
+)
+def test_codes_that_cannot_be_are_refused(codes, words):
+    with pytest.raises(ValueError, match=words):
+        objectives.get("least-squares", **codes)
+
+
+# Hinge
+
+
+def test_the_best_hinge_loss_is_two_minus_twice_the_total_variation():
+    objective = objectives.get("hinge")
+    best = (P - Q).sign()
+    total_variation = (P - Q).abs().sum() / 2
+    loss = objective.discriminator_loss(*spread(best))
+    assert_close(loss, 2 - 2 * total_variation)
+    for _ in range(200):
+        other = objective.discriminator_loss(*spread(3 * torch.randn(4, dtype=torch.float64)))
+        assert other >= loss - 1e-12
+    zero = torch.zeros(5)
+    assert objective.discriminator_loss(zero, zero).item() == 2
+
+
+def test_the_hinge_generator_has_no_margin():
+    """A hinge on the generator's side, a usual slip, would leave good fakes without a slope."""
+    scores = torch.tensor([-5.0, 0.0, 5.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(objectives.get("hinge").generator_loss(scores), scores)
+    assert_close(slope, torch.full((3,), -1 / 3))
+
+
+# Clipping
+
+
+def test_every_weight_is_clipped_after_a_step():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    before = [weight.detach().clone() for weight in critic.parameters()]
+    objectives.get("wgan", clip=0.25).constrain(critic)
+    for weight, old in zip(critic.parameters(), before, strict=True):
+        assert torch.equal(weight, old.clamp(-0.25, 0.25))
+    assert any((old.abs() > 0.25).any() for old in before)
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, math.inf])
+def test_clipping_at_no_positive_number_is_refused(clip):
+    with pytest.raises(ValueError, match="clip="):
+        objectives.get("wgan", clip=clip)
+
+
+# Penalties
+
+
+def unit(norm):
+    w = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return norm * w / w.norm()
+
+
+@pytest.mark.parametrize(("norm", "two", "one", "slide"), [(0.5, 0.25, 0, 0), (3.0, 4, 4, 2), (1.0, 0, 0, 0)])
+def test_one_side_is_squared_too(norm, two, one, slide):
+    """Erratum E14: the slides' one-sided penalty is not squared, and subtracted."""
+    real, fake = torch.randn(2, 8, 3, 2, 2, dtype=torch.float64)
+    for one_sided, expected in ((False, two), (True, one)):
+        found = GradientPenalty(1.0, one_sided)(linear(unit(norm)), real, fake)
+        assert found.item() == pytest.approx(expected, abs=1e-12)
+    assert max(0.0, norm - 1) == slide
+
+
+@pytest.mark.parametrize("norm", [0.0, 0.5, 3.0])
+def test_linear_critics_cost_what_they_should(norm):
+    real = torch.randn(9, 3, 2, 2, dtype=torch.float64)
+    scorer = linear(unit(norm))
+    assert DraganPenalty(10.0)(scorer, real).item() == pytest.approx(10 * (norm - 1) ** 2, abs=1e-10)
+    assert ZeroCentredPenalty(10.0)(scorer, real).item() == pytest.approx(5 * norm**2, abs=1e-10)
+
+
+@pytest.mark.parametrize("penalty", [DraganPenalty(), ZeroCentredPenalty()])
+def test_fakes_play_no_part(penalty):
+    real, curved = torch.randn(9, 4), lambda x: x.square().sum(1)
+    found = []
+    for fake in (torch.zeros(9, 4), torch.full((2, 3), torch.nan), None):
+        torch.manual_seed(0)
+        found.append(penalty(curved, real, fake).item())
+    assert found[0] == found[1] == found[2]
+
+
+def test_where_dragan_looks():
+    """Between a real sample and that sample plus noise from 0 to half a standard deviation of the whole batch."""
+    seen = []
+
+    def scorer(x):
+        seen.append(x.detach().clone())
+        return x.flatten(1).sum(1)
+
+    real = 3 * torch.randn(4000, 2, 3)
+    DraganPenalty()(scorer, real)
+    shift, half = seen[0] - real, real.std(correction=0) / 2
+    assert (shift >= 0).all()
+    assert 0.95 * half < shift.max() <= half
+    assert shift.mean().item() == pytest.approx(half.item() / 4, rel=0.05)
+    share = shift / half  # one alpha for all coordinates of a sample ties them together
+    assert torch.corrcoef(share.flatten(1).T)[0, 1] > 0.3
+
+
+def test_r1_is_a_mean_over_samples_of_squares_over_coordinates():
+    x = torch.tensor([[1.0, 2.0], [3.0, 0.0]], dtype=torch.float64)
+    assert ZeroCentredPenalty(2.0)(lambda x: x.square().sum(1), x).item() == pytest.approx((4 * 5 + 4 * 9) / 2)
+
+
+@pytest.mark.parametrize("name", [name for name in objectives.names() if name not in ("wgan-gp", "dragan")])
+def test_penalties_compose_with_any_objective(name):
+    penalties = [GradientPenalty(1.0), DraganPenalty(2.0), ZeroCentredPenalty(3.0)]
+    x = torch.randn(6, 2)
+    terms = objectives.get(name, penalties=penalties).for_discriminator(lambda x: x.sum(1), x, x + 1)
+    assert list(terms) == ["adversarial", "gradient penalty", "DRAGAN penalty", "R1"]
+    assert terms["R1"].item() == pytest.approx(3.0)
+
+
+def test_dragan_is_the_non_saturating_game_with_its_penalty():
+    """Erratum E19: not the saturating one."""
+    real, fake = torch.randn(2, 7)
+    ours, saving = objectives.get("dragan", weight=3.0), objectives.get("non-saturating")
+    assert ours.penalties[0].weight == 3.0
+    assert_close(ours.discriminator_loss(real, fake), saving.discriminator_loss(real, fake))
+    assert_close(ours.generator_loss(fake), saving.generator_loss(fake))
+
+
+def test_bounds_of_the_slope_by_spectral_normalisation():
+    """torch's parametrisation, after enough power iterations, divides by the largest singular value."""
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(20, 30), n_power_iterations=20)
+    for _ in range(20):
+        layer(torch.randn(2, 20))
+    top = torch.linalg.svdvals(layer.parametrizations.weight.original)[0]
+    layer.eval()
+    assert_close(layer.weight, layer.parametrizations.weight.original / top, rtol=1e-4, atol=1e-6)
+    assert torch.linalg.svdvals(layer.weight)[0].item() == pytest.approx(1, abs=1e-4)
