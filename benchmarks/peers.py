@@ -1,6 +1,7 @@
 """A race: the loops of other projects against `fit`, on the same networks, batches, optimiser settings and threads.
 
     python -m benchmarks.peers --pairs 30 --out benchmarks/races/peers.json --resume
+    python -m benchmarks.peers --device cuda --rounds 400 --out peers.cuda.json
 
 Both run in one process, alternating, the first of a pair being now the one and now the other; each stretch begins with
 fresh networks from one seed. Reported is the ratio of the times, rival over ours, within each pair: its median, and an
@@ -55,9 +56,9 @@ def torchgan_dcgan(pair: rivals.Pair) -> games.GAN:
     return games.GAN(*pair, latent_size=100, optimizer=optimizer)
 
 
-def play(game: games.GAN, images: Tensor, rounds: int) -> None:
+def play(game: games.GAN, images: Tensor, rounds: int, device: str = "cpu") -> None:
     """Our side of a race."""
-    fit(game, images, rounds=rounds, batch_size=BATCH, device="cpu")
+    fit(game, images, rounds=rounds, batch_size=BATCH, device=device)
 
 
 class Race(NamedTuple):
@@ -68,13 +69,14 @@ class Race(NamedTuple):
     game: Callable[[rivals.Pair], games.GAN]
     size: int  # of the images
     rounds: int  # in a stretch
-    target: float  # the ratio to reach with the rival's own loading
+    target: float  # the ratio to reach with the rival's own loading on two cores
+    on_a_gpu: float | None  # the same on a GPU
 
 
 RACES = {
-    "PyTorch-GAN wgan_gp": Race(rivals.wgan_gp, rivals.wgan_gp_networks, wgan_gp, 28, 15, 1.8),
-    "PyTorch-GAN dcgan": Race(rivals.dcgan, rivals.dcgan_networks, dcgan, 32, 3, 1.4),
-    "torchgan DCGAN": Race(rivals.torchgan_dcgan, rivals.torchgan_networks, torchgan_dcgan, 32, 6, 1.5),
+    "PyTorch-GAN wgan_gp": Race(rivals.wgan_gp, rivals.wgan_gp_networks, wgan_gp, 28, 15, 1.8, 5.0),
+    "PyTorch-GAN dcgan": Race(rivals.dcgan, rivals.dcgan_networks, dcgan, 32, 3, 1.4, 2.0),
+    "torchgan DCGAN": Race(rivals.torchgan_dcgan, rivals.torchgan_networks, torchgan_dcgan, 32, 6, 1.5, None),
 }
 LOADINGS = ("memory", "own")
 
@@ -119,11 +121,14 @@ def from_pictures(size: int) -> Iterator[Tensor]:
 
 
 def stretch(run: Callable[[rivals.Pair], None], networks: Callable[[], rivals.Pair]) -> tuple[float, float]:
-    """Wall and CPU seconds of one stretch with fresh networks."""
+    """Wall and CPU seconds of one stretch with fresh networks, until the device has done what was asked of it."""
     seed_everything(0)
     pair = networks()
+    wait = torch.cuda.synchronize if rivals.place(pair).type == "cuda" else lambda: None
+    wait()
     wall, cpu = time.perf_counter(), time.process_time()
     run(pair)
+    wait()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -156,17 +161,26 @@ def interval(ratios: np.ndarray, repetitions: int = 10_000) -> tuple[float, floa
     return float(low), float(high)
 
 
-def race(name: str, loading: str, pairs: int) -> dict:
-    """Run the pairs of one race."""
-    rival, networks, game, size, rounds, target = RACES[name]
+def race(name: str, loading: str, pairs: int, device: str = "cpu", rounds: int | None = None) -> dict:
+    """Run the pairs of one race, in stretches of so many rounds (by default, what suits two cores)."""
+    one = RACES[name]
+    rival, game, size, rounds = one.rival, one.game, one.size, rounds or one.rounds
+    target = one.target if torch.device(device).type == "cpu" else one.on_a_gpu
     images = load(size)
+    if loading == "memory":
+        images = images.to(device)
+
+    def networks() -> rivals.Pair:
+        generator, discriminator = one.networks()
+        return generator.to(device), discriminator.to(device)
+
     batches = from_memory(images) if loading == "memory" else from_pictures(size)
 
     def theirs(pair: rivals.Pair, rounds: int = rounds) -> None:
         rival(pair, batches, rounds)
 
     def mine(pair: rivals.Pair, rounds: int = rounds) -> None:
-        play(game(pair), images, rounds)
+        play(game(pair), images, rounds, device)
 
     counts = {}
     for who, run in (("rival", theirs), ("ours", mine)):
@@ -181,7 +195,7 @@ def race(name: str, loading: str, pairs: int) -> dict:
         "target": target if loading == "own" else None,
         "pairs": pairs,
         "rounds": rounds,
-        **circumstances("cpu"),
+        **circumstances(device),
         "operations of a round": counts,
     }
     for column, clock in enumerate(("wall", "CPU")):
@@ -205,14 +219,14 @@ def finished(path: Path | None) -> dict[Key, dict]:
     return {(race["race"], race["loading"]): race for race in json.loads(path.read_text(encoding="utf-8"))["races"]}
 
 
-def run(keys: list[Key], pairs: int, out: Path | None = None, resume: bool = False) -> None:
+def run(keys: list[Key], pairs: int, out: Path | None = None, resume: bool = False, **where) -> None:
     """Run these races and store each at once; with `resume`, only those that are not there as they would be run now."""
-    races = finished(out)
+    races, now = finished(out), {"pairs": pairs, **circumstances(where.get("device", "cpu"))}
     for key in keys:
-        if resume and key in races and {"pairs": pairs, **circumstances("cpu")}.items() <= races[key].items():
+        if resume and key in races and now.items() <= races[key].items():
             print(f"{', '.join(key)}: there already", flush=True)
             continue
-        races[key] = race(*key, pairs)
+        races[key] = race(*key, pairs, **where)
         store(out, {"races": list(races.values())})
 
 
@@ -223,17 +237,22 @@ def main() -> None:
     parser.add_argument("--races", nargs="+", choices=list(RACES), default=list(RACES))
     parser.add_argument("--loading", nargs="+", choices=LOADINGS, default=LOADINGS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--rounds", type=int, help="in a stretch; a GPU needs more than two cores")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--resume", action="store_true", help="pass over the races that --out holds already")
     arguments = parser.parse_args()
     if arguments.pairs < 1:
         parser.error(f"--pairs {arguments.pairs}: a race needs at least one pair")
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error(f"--rounds {arguments.rounds}: a stretch needs at least one round")
     if arguments.resume and arguments.out is None:
         parser.error("--resume goes on with a file: name it with --out")
     torch.set_num_threads(arguments.threads)
     with contextlib.redirect_stderr(io.StringIO()):  # the bars are drawn as always, but not shown
         keys = [(name, loading) for name in arguments.races for loading in arguments.loading]
-        run(keys, arguments.pairs, arguments.out, arguments.resume)
+        where = {"device": arguments.device, "rounds": arguments.rounds}
+        run(keys, arguments.pairs, arguments.out, arguments.resume, **where)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ def dcgan_networks() -> Pair:
     return generator, Scores(nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 2 * 2, 1)))
 
 
+def place(pair: Pair) -> torch.device:
+    """The device of the networks, to which the scripts move batches and noise as they go."""
+    return next(pair[0].parameters()).device
+
+
 def optimizers(pair: Pair) -> list[torch.optim.Optimizer]:
     """Both scripts' Adam."""
     return [torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in pair]
@@ -94,24 +99,28 @@ def optimizers(pair: Pair) -> list[torch.optim.Optimizer]:
 
 def wgan_gp(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
     """The script `wgan_gp`: `rounds` steps of the generator, each after five of the critic."""
-    generator, critic = pair
+    (generator, critic), device = pair, place(pair)
     for_generator, for_critic = optimizers(pair)
     for step in range(5 * rounds):
-        real = next(batches)
+        real = next(batches).to(device)
         for_critic.zero_grad()
-        fake = generator(torch.tensor(np.random.normal(0, 1, (len(real), 100)), dtype=torch.float32))  # noqa: NPY002
+        fake = generator(_normal(len(real), device))
         loss = -critic(real).mean() + critic(fake).mean() + 10 * _penalty(critic, real.data, fake.data)
         loss.backward()
         for_critic.step()
         for_generator.zero_grad()
         if step % 5 == 4:
-            fake = generator(torch.tensor(np.random.normal(0, 1, (len(real), 100)), dtype=torch.float32))  # noqa: NPY002
+            fake = generator(_normal(len(real), device))
             (-critic(fake).mean()).backward()
             for_generator.step()
 
 
+def _normal(n: int, device: torch.device) -> Tensor:
+    return torch.tensor(np.random.normal(0, 1, (n, 100)), dtype=torch.float32, device=device)  # noqa: NPY002
+
+
 def _penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    alpha = torch.tensor(np.random.random((len(real), 1, 1, 1)), dtype=torch.float32)  # noqa: NPY002
+    alpha = torch.tensor(np.random.random((len(real), 1, 1, 1)), dtype=torch.float32, device=real.device)  # noqa: NPY002
     between = (alpha * real + (1 - alpha) * fake).requires_grad_(True)
     scores = critic(between)
     (gradient,) = torch.autograd.grad(scores, between, torch.ones_like(scores), create_graph=True, retain_graph=True)
@@ -120,14 +129,14 @@ def _penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 def dcgan(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
     """The script `dcgan`: in every round a step of the generator, then one of the discriminator on the same fakes."""
-    generator, discriminator = pair
+    (generator, discriminator), device = pair, place(pair)
     for_generator, for_discriminator = optimizers(pair)
     entropy = nn.BCELoss()
     for _ in range(rounds):
-        real = next(batches)
-        valid, false = torch.ones(len(real)), torch.zeros(len(real))
+        real = next(batches).to(device)
+        valid, false = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
         for_generator.zero_grad()
-        fake = generator(torch.tensor(np.random.normal(0, 1, (len(real), 100)), dtype=torch.float32))  # noqa: NPY002
+        fake = generator(_normal(len(real), device))
         entropy(discriminator(fake).sigmoid(), valid).backward()
         for_generator.step()
         for_discriminator.zero_grad()
@@ -179,7 +188,7 @@ def torchgan_dcgan(pair: Pair, batches: Iterator[Tensor], rounds: int) -> None:
             for name, network, rate in zip(("generator", "discriminator"), pair, TORCHGAN_RATES, strict=True)
         },
         [torchgan.losses.MinimaxGeneratorLoss(), torchgan.losses.MinimaxDiscriminatorLoss()],
-        device=torch.device("cpu"),
+        device=place(pair),
         epochs=1,
         checkpoints=f"{tempfile.gettempdir()}/gan",  # folders that it would make
         recon=tempfile.gettempdir(),

@@ -7,16 +7,21 @@ import inspect
 from collections.abc import Callable
 
 from gan_course.errors import UnknownName
-from gan_course.objectives import fgan, likelihood, penalties
+from gan_course.objectives import energy, fgan, likelihood, penalties, wasserstein
 from gan_course.objectives.base import Objective
+from gan_course.objectives.energy import EnergyBased, LossSensitive
 from gan_course.objectives.hinge import Hinge
 from gan_course.objectives.least_squares import LeastSquares
 from gan_course.objectives.minimax import Dragan, Minimax, NonSaturating
+from gan_course.objectives.relativistic import Relativistic
 from gan_course.objectives.wasserstein import WassersteinClipping, WassersteinGradientPenalty
 
-_CLASSES = (Minimax, NonSaturating, Dragan, LeastSquares, Hinge, WassersteinClipping, WassersteinGradientPenalty)
+_CLASSES = (
+    *(Minimax, NonSaturating, Dragan, LeastSquares, Hinge, Relativistic, EnergyBased, LossSensitive),
+    *(WassersteinClipping, WassersteinGradientPenalty),
+)
 
-__all__ = ["Objective", "fgan", "get", "likelihood", "names", "penalties"]
+__all__ = ["Objective", "energy", "fgan", "get", "likelihood", "names", "penalties", "wasserstein"]
 
 _OBJECTIVES: dict[str, Callable[..., Objective]] = {
     **{objective.name: objective for objective in _CLASSES},

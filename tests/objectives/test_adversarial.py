@@ -112,7 +112,7 @@ def test_one_step_of_the_generator_raises_its_score():
     """Errata E1 and E13 of the slides: the printed signs lower it."""
     for name in objectives.names():
         score = torch.tensor([-0.3], dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(objectives.get(name).generator_loss(score), score)
+        (slope,) = torch.autograd.grad(objectives.get(name).generator_loss(score, torch.zeros(1).double()), score)
         assert (score - 0.1 * slope).item() > score.item(), name
 
 
@@ -151,12 +151,23 @@ def test_patches_are_allowed():
 
 def test_registry():
     divergences = [f"f-gan/{name}" for name in objectives.fgan.names()]
-    others = ["dragan", "hinge", "least-squares", "minimax", "non-saturating", "wgan", "wgan-gp"]
+    others = [
+        "dragan",
+        "ebgan",
+        "hinge",
+        "least-squares",
+        "loss-sensitive",
+        "minimax",
+        "non-saturating",
+        "relativistic",
+        "wgan",
+        "wgan-gp",
+    ]
     assert objectives.names() == sorted(divergences + others)
     for name in objectives.names():
         assert objectives.get(name).name == name
         assert objectives.get(name).source
-    with pytest.raises(KeyError, match=r"choose one of: .*minimax, non-saturating, wgan, wgan-gp"):
+    with pytest.raises(KeyError, match=r"choose one of: .*minimax, non-saturating, relativistic, wgan, wgan-gp"):
         objectives.get("spectral")
     with pytest.raises(ValueError, match="no setting lambda"):
         objectives.get("wgan-gp", **{"lambda": 3})

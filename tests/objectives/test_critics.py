@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from gan_course import objectives
+from gan_course import networks, objectives
+from gan_course.objectives import energy
 from gan_course.objectives.penalties import DraganPenalty, GradientPenalty, ZeroCentredPenalty
 
 TIMES = torch.tensor([24, 18, 12, 6]), torch.tensor([6, 12, 18, 24])  # of each symbol, in sixtieths
@@ -104,6 +105,137 @@ def test_the_hinge_generator_has_no_margin():
     scores = torch.tensor([-5.0, 0.0, 5.0], requires_grad=True)
     (slope,) = torch.autograd.grad(objectives.get("hinge").generator_loss(scores), scores)
     assert_close(slope, torch.full((3,), -1 / 3))
+
+
+# Relativistic
+
+
+def test_relativistic_losses_are_logarithms_of_compared_probabilities():
+    real, fake = torch.randn(2, 9, dtype=torch.float64)
+    paired, average = objectives.get("relativistic"), objectives.get("relativistic", average=True)
+    assert_close(paired.discriminator_loss(real, fake), -(real - fake).sigmoid().log().mean())
+    assert_close(paired.generator_loss(fake, real), -(fake - real).sigmoid().log().mean())
+    above, below = (real - fake.mean()).sigmoid(), (fake - real.mean()).sigmoid()
+    assert_close(average.discriminator_loss(real, fake), -above.log().mean() - (1 - below).log().mean())
+    assert_close(average.generator_loss(fake, real), -(1 - above).log().mean() - below.log().mean())
+    zero = torch.zeros(4)
+    assert paired.discriminator_loss(zero, zero).item() == pytest.approx(math.log(2))
+    assert average.discriminator_loss(zero, zero).item() == pytest.approx(math.log(4))
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_a_shift_of_all_scores_is_nothing_to_a_relativistic_game(average):
+    real, fake = torch.randn(2, 9, dtype=torch.float64)
+    objective = objectives.get("relativistic", average=average)
+    assert_close(objective.discriminator_loss(real + 5, fake + 5), objective.discriminator_loss(real, fake))
+    assert_close(objective.generator_loss(fake + 5, real + 5), objective.generator_loss(fake, real))
+
+
+def test_the_relativistic_generator_sees_real_samples():
+    real, fake = torch.randn(2, 6, 2)
+    scorer = lambda x: x.sum(1)  # noqa: E731
+    terms = objectives.get("relativistic").for_generator(scorer, real, fake)
+    assert_close(terms["adversarial"], nn.functional.softplus(scorer(real) - scorer(fake)).mean())
+    with pytest.raises(ValueError, match="real_scores is None"):
+        objectives.get("relativistic").generator_loss(fake[:, 0])
+    with pytest.raises(ValueError, match="pair by pair: got scores"):
+        objectives.get("relativistic").for_discriminator(scorer, real, fake[:3])
+    objectives.get("relativistic", average=True).for_discriminator(scorer, real, fake[:3])
+
+
+# Energies
+
+
+def test_the_best_energies():
+    """0 where real samples are the more frequent, the margin elsewhere; no others cost less."""
+    objective, margin = objectives.get("ebgan", margin=3.0), 3.0
+    best = -margin * (P < Q).double()
+    loss = objective.discriminator_loss(*spread(best))
+    assert_close(loss, margin * (1 - (P - Q).abs().sum() / 2))
+    for _ in range(200):
+        assert objective.discriminator_loss(*spread(-5 * torch.rand(4, dtype=torch.float64))) >= loss - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("codes", "value"),
+    [
+        (torch.eye(8), 0.0),
+        (torch.ones(8, 8), 1.0),
+        (torch.tensor([[1.0, 2.0], [-2.0, -4.0]]), 1.0),
+        (torch.tensor([[1.0, 0.0], [1.0, 1.0]]), 0.5),
+        (torch.zeros(3, 2), 0.0),
+    ],
+)
+def test_pulling_away(codes, value):
+    assert energy.pulling_away(codes).item() == pytest.approx(value, abs=1e-6)
+    codes.requires_grad_()
+    (slope,) = torch.autograd.grad(energy.pulling_away(codes), codes)
+    assert slope.isfinite().all()
+
+
+def test_the_rivals_pulling_away_is_wrong():
+    """Re-typed from what they do: a norm over the batch, with the diagonal; cosines that are not squared."""
+
+    def over_the_batch(codes):
+        directions = codes / codes.norm(dim=0, keepdim=True)
+        return ((directions @ directions.T).square().sum() - len(codes)) / (len(codes) * (len(codes) - 1))
+
+    def not_squared(codes):
+        directions = codes / codes.norm(dim=1, keepdim=True)
+        return ((directions @ directions.T).sum() - len(codes)) / (len(codes) * (len(codes) - 1))
+
+    opposite = torch.tensor([[1.0, 2.0], [-2.0, -4.0]])
+    assert not_squared(opposite).item() == pytest.approx(-1)
+    assert energy.pulling_away(opposite).item() == pytest.approx(1)
+    assert over_the_batch(torch.eye(8)).item() == pytest.approx(1 / 7)
+    assert over_the_batch(torch.ones(8, 4)).item() == pytest.approx(2 / 7)
+    with pytest.raises(ValueError, match="at least 2"):
+        energy.pulling_away(torch.ones(1, 8))
+
+
+def test_an_auto_encoder_as_discriminator():
+    torch.manual_seed(0)
+    network = networks.Reconstruction(networks.mlp(6, [5], 3), networks.mlp(3, [5], 6))
+    x = torch.randn(7, 6)
+    assert_close(network(x), -(network.decoder(network.encoder(x)) - x).norm(dim=1))
+    assert (network(x) <= 0).all()
+    objective = objectives.get("ebgan", pulling_away=0.1)
+    terms = objective.for_generator(network, x, x)
+    assert_close(terms["pulling away"], 0.1 * energy.pulling_away(network.encoder(x)))
+    assert list(objectives.get("ebgan").for_generator(network, x, x)) == ["adversarial"]
+    with pytest.raises(ValueError, match="no method codes"):
+        objective.for_generator(lambda x: x.sum(1), x, x)
+    exact = networks.Reconstruction(nn.Identity(), nn.Identity())  # energy 0, and a slope of 0 rather than NaN
+    x.requires_grad_()
+    assert_close(torch.autograd.grad(exact(x).sum(), x)[0], torch.zeros_like(x))
+
+
+# Loss-sensitive
+
+
+def test_the_loss_sensitive_game_runs_to_the_wasserstein_game():
+    real, fake = torch.randn(2, 9, 4, dtype=torch.float64)
+    scorer = linear(torch.randn(4, dtype=torch.float64))
+    margins = 0.5 * (real - fake).abs().sum(1)
+    wasserstein = objectives.get("wgan").for_discriminator(scorer, real, fake)["adversarial"]
+
+    def loss(**settings):
+        objective = objectives.get("loss-sensitive", distance=0.5, **settings)
+        return objective.for_discriminator(scorer, real, fake)["adversarial"]
+
+    assert_close(loss(slope=1.0), margins.mean() + wasserstein)
+    excess = margins - scorer(real) + scorer(fake)
+    assert_close(loss(), excess.clamp(min=0).mean())
+    assert_close(loss(slope=0.3), torch.maximum(excess, 0.3 * excess).mean())
+    assert_close(loss(data=2.0), loss() - 2 * scorer(real).mean())
+    assert_close(objectives.get("loss-sensitive").generator_loss(scorer(fake)), -scorer(fake).mean())
+
+
+def test_a_margin_that_is_kept_costs_nothing():
+    objective = objectives.get("loss-sensitive", distance=1.0)
+    real, fake = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert objective.for_discriminator(lambda x: x[:, 0], real, fake)["adversarial"].item() == 0
+    assert objective.for_discriminator(lambda x: x[:, 0] / 2, real, fake)["adversarial"].item() == 1.5
 
 
 # Clipping
