@@ -50,10 +50,11 @@ def list_() -> None:
         "data sets": [(name, "images") for name in data.names()] + [(name, text) for name, text in runs.TOYS.items()],
         "networks": [(name, first_line(getattr(networks, name))) for name in ("mlp", "dcgan", "encoder", "decoder")],
     }
+    width = max(len(name) for rows in sections.values() for name, _ in rows) + 2
     for title, rows in sections.items():
         print(title)
         for name, text in rows:
-            print(f"  {name:16}{text}")
+            print(f"  {name:{width}}{text}")
 
 
 @app.command()

@@ -115,8 +115,8 @@ def build(asked: Configuration, x: Tensor) -> games.Game:
     Points: perceptrons of three hidden layers, the generator's added to its noise; the discriminator learns four times
     as fast, and both rates fall to zero. Images: convolutional networks after Radford et al. (2016) with a wide
     layer at the narrow end, rates that fall to zero, and an average of the generator. (The recipes of chapter 02.)
-    Where a penalty looks at the scores of single samples: Fourier features of points, no batch normalisation for
-    images, and Adam as Gulrajani et al. (2017) have it, with equal rates and five steps of the critic.
+    Where a penalty looks at the scores of single samples, or weights are clipped: Fourier features of points, no batch
+    normalisation for images, and Adam as Gulrajani et al. (2017) have it, with equal rates, five steps of the critic.
     """
     seed_everything(asked.seed)
     if asked.game == "gan":
@@ -154,7 +154,7 @@ _RECIPES = {
 
 def _gan(asked: Configuration, x: Tensor) -> games.GAN:
     objective = objectives.get(asked.objective or "non-saturating")
-    penalised = bool(objective.penalties)
+    penalised = bool(objective.penalties) or isinstance(objective, objectives.wasserstein.Wasserstein)
     recipe = _RECIPES["points" if x.ndim == 2 else "images", "penalised" if penalised else "free"]
     latent, width = asked.latent_size or (x.shape[1] if x.ndim == 2 else 64), asked.width or recipe.width
     rate = asked.learning_rate or recipe.rate

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load, load_file
 
 import gan_course
-from gan_course import games, runs
+from gan_course import fit, games, objectives, runs
 
 ROOT = Path(gan_course.__file__).parents[1]
 SMALL = ["--width", "8", "--device", "cpu", "--sample-every", "20", "--checkpoint-every", "20"]
@@ -287,6 +287,21 @@ def test_list(call):
     printed = call("list").stdout
     for name in ("non-saturating", "wgan-gp", "gan", "vae", "digits", "mnist", "ring", "dcgan"):
         assert f"\n  {name} " in printed
+
+
+@pytest.mark.parametrize("name", objectives.names())
+@pytest.mark.parametrize("data", ["ring", "digits"])
+def test_every_objective_has_a_recipe(name, data):
+    asked = runs.Configuration("gan", data=data, objective=name, rounds=3, batch_size=8, width=4, device="cpu")
+    x = runs.load_data(data)[:100]
+    game = runs.build(asked, x)
+    history = fit(game, x, rounds=3, batch_size=8, device="cpu")
+    assert history.frame.notna().all(axis=None)
+    critic = name in ("wgan", "wgan-gp", "dragan")  # whose slope is bounded, and so must be that of each sample's score
+    assert any("BatchNorm" in type(part).__name__ for part in game.discriminator.modules()) == (
+        data == "digits" and not critic
+    )
+    assert game.discriminator_steps == (5 if critic else 1)
 
 
 def test_help_answers_without_torch():

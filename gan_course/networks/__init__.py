@@ -1,6 +1,6 @@
 """Networks with no idea of adversaries."""
 
 from gan_course.networks.convolutional import dcgan, decoder, encoder, parameters
-from gan_course.networks.mlp import Fourier, Residual, mlp
+from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 
-__all__ = ["Fourier", "Residual", "dcgan", "decoder", "encoder", "mlp", "parameters"]
+__all__ = ["Fourier", "Reconstruction", "Residual", "dcgan", "decoder", "encoder", "mlp", "parameters"]

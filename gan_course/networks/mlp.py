@@ -107,3 +107,27 @@ class Residual(nn.Module):
                 f"the network turned {tuple(x.shape)} into {tuple(move.shape)}; x + f(x) needs one that keeps the shape"
             )
         return x + move
+
+
+class Reconstruction(nn.Module):
+    r"""An auto-encoder as a discriminator, whose score is its negative error.
+
+    $d(x) = -\|\mathrm{Dec}(\mathrm{Enc}(x)) - x\|_2$, one norm over all coordinates of a sample. What it
+    reconstructs well it takes for real (zhao2017energy).
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module):
+        """`encoder`: from samples to codes; `decoder`: from codes to samples."""
+        super().__init__()
+        instance("encoder", encoder, nn.Module, "a network")
+        instance("decoder", decoder, nn.Module, "a network")
+        self.encoder, self.decoder = encoder, decoder
+
+    def codes(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, "n *code"]:
+        """The codes of samples."""
+        return self.encoder(x)
+
+    def forward(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
+        """The score of each sample, 0 or less."""
+        error = (self.decoder(self.encoder(x)) - x).flatten(1)
+        return -torch.linalg.vector_norm(error, dim=1)

@@ -1,17 +1,31 @@
-"""Adversarial objectives by name: `objectives.get("wgan-gp", weight=10.0)`; the names: `objectives.names()`."""
+"""Adversarial objectives by name: `objectives.get("wgan-gp", weight=10.0)`; the names: `objectives.names()`.
+
+Those of f-divergences are called `f-gan/kl` and so on; `objectives.fgan.divergence("kl")` is the divergence itself.
+"""
 
 import inspect
+from collections.abc import Callable
 
 from gan_course.errors import UnknownName
-from gan_course.objectives import likelihood, penalties
+from gan_course.objectives import energy, fgan, likelihood, penalties, wasserstein
 from gan_course.objectives.base import Objective
-from gan_course.objectives.minimax import Minimax, NonSaturating
-from gan_course.objectives.wasserstein import WassersteinGradientPenalty
+from gan_course.objectives.energy import EnergyBased, LossSensitive
+from gan_course.objectives.hinge import Hinge
+from gan_course.objectives.least_squares import LeastSquares
+from gan_course.objectives.minimax import Dragan, Minimax, NonSaturating
+from gan_course.objectives.relativistic import Relativistic
+from gan_course.objectives.wasserstein import WassersteinClipping, WassersteinGradientPenalty
 
-__all__ = ["Objective", "get", "likelihood", "names", "penalties"]
+_CLASSES = (
+    *(Minimax, NonSaturating, Dragan, LeastSquares, Hinge, Relativistic, EnergyBased, LossSensitive),
+    *(WassersteinClipping, WassersteinGradientPenalty),
+)
 
-_OBJECTIVES: dict[str, type[Objective]] = {
-    objective.name: objective for objective in (Minimax, NonSaturating, WassersteinGradientPenalty)
+__all__ = ["Objective", "energy", "fgan", "get", "likelihood", "names", "penalties", "wasserstein"]
+
+_OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    **{objective.name: objective for objective in _CLASSES},
+    **{f"f-gan/{name}": fgan.FGAN.maker(name) for name in fgan.names()},
 }
 
 

@@ -39,10 +39,12 @@ class Objective:
         """The terms that the discriminator minimises the sum of: `adversarial`, and each penalty by its name."""
         samples(real=real, fake=fake)
         real_scores, fake_scores = scores_of(scorer, real, fake)
-        terms = {"adversarial": self.discriminator_loss(real_scores, fake_scores)}
-        for penalty in self.penalties:
-            terms[penalty.name] = penalty(scorer, real, fake)
-        return terms
+        adversarial = self.discriminator_loss(real_scores, fake_scores)
+        return {"adversarial": adversarial, **self.penalised(scorer, real, fake)}
+
+    def penalised(self, scorer: Scorer, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Each penalty by its name."""
+        return {penalty.name: penalty(scorer, real, fake) for penalty in self.penalties}
 
     def for_generator(self, scorer: Scorer, real: Tensor | None, fake: Tensor) -> dict[str, Tensor]:
         """The terms that the generator minimises the sum of. `real` is for objectives that compare with it."""
@@ -84,6 +86,15 @@ def scores_of(scorer: Scorer, real: Tensor, fake: Tensor) -> tuple[Tensor, Tenso
         real_scores, fake_scores = checked(scorer(torch.cat([real, fake])), sum(sizes)).split(sizes)
         return real_scores, fake_scores
     return checked(scorer(real), len(real)), checked(scorer(fake), len(fake))
+
+
+def paired(real_scores: Tensor, fake_scores: Tensor) -> None:
+    """Refuse scores that are to be compared one by one and are not as many on either side."""
+    if real_scores.shape != fake_scores.shape:
+        raise ValueError(
+            f"real and fake samples are compared pair by pair: got scores of shape {tuple(real_scores.shape)} and "
+            f"{tuple(fake_scores.shape)}; make both batches of one size"
+        )
 
 
 def checked(scores: Tensor, n: int) -> Tensor:

@@ -480,11 +480,15 @@ def divergence(name: str, **settings) -> Divergence:
     """
     if not isinstance(name, str) or name not in _DIVERGENCES:
         raise UnknownName("divergence", name, _DIVERGENCES)
-    allowed = inspect.signature(_DIVERGENCES[name]).parameters
+    allowed = _settings(name)
     if unknown := set(settings) - set(allowed):
         has = f"it has: {', '.join(allowed)}" if allowed else "it has none"
         raise ValueError(f"divergence {name!r} has no setting {', '.join(sorted(unknown))}; {has}")
     return _DIVERGENCES[name](**settings)
+
+
+def _settings(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(_DIVERGENCES[name]).parameters)
 
 
 def names() -> list[str]:
@@ -516,6 +520,17 @@ class FGAN(Objective):
             raise ValueError(f"generator={generator!r} was given; it must be 'practical' or 'bound'")
         self.divergence, self.generator = divergence, generator
         self.name = f"f-gan/{divergence.name}"
+
+    @classmethod
+    def maker(cls, name: str) -> Callable[..., "FGAN"]:
+        """What makes the game of the divergence of that name, with the settings of both."""
+
+        def make(generator: str = "practical", penalties: Sequence = (), **settings) -> FGAN:
+            return cls(divergence(name, **settings), generator, penalties)
+
+        own = list(inspect.signature(make).parameters.values())[:-1]
+        make.__signature__ = inspect.Signature([*own, *_settings(name).values()])
+        return make
 
     def discriminator_loss(
         self, real_scores: Float[Tensor, "*n"], fake_scores: Float[Tensor, "*m"]

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_course.objectives.base import Objective
+from gan_course.objectives.penalties import DraganPenalty
 
 
 class Minimax(Objective):
@@ -42,3 +43,14 @@ class NonSaturating(Minimax):
     def generator_loss(self, fake_scores: Float[Tensor, "*m"], real_scores: Tensor | None = None) -> Float[Tensor, ""]:
         r"""$\mathcal L_G = -\mathbb E_q\log D = \mathbb E_q\,\mathrm{sp}(-d)$, with slope $-(1-\sigma(d))$."""
         return softplus(-fake_scores).mean()
+
+
+class Dragan(NonSaturating):
+    r"""DRAGAN (kodali2017convergence): the non-saturating game with a penalty on slopes around real samples."""
+
+    name = "dragan"
+    source = "kodali2017convergence"
+
+    def __init__(self, weight: float = 10.0):
+        r"""`weight`: $\lambda$ of `DraganPenalty`."""
+        super().__init__([DraganPenalty(weight)])

@@ -1,8 +1,12 @@
 """The Wasserstein game: a critic whose scores differ by at most the distance of the samples."""
 
-from jaxtyping import Float
-from torch import Tensor
+from collections.abc import Sequence
 
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gan_course.checks import number
 from gan_course.objectives.base import Objective
 from gan_course.objectives.penalties import GradientPenalty
 
@@ -35,6 +39,27 @@ class WassersteinGradientPenalty(Wasserstein):
     name = "wgan-gp"
     source = "gulrajani2017improved"
 
-    def __init__(self, weight: float = 10.0):
-        r"""`weight`: $\lambda$ of the gradient penalty."""
-        super().__init__([GradientPenalty(weight)])
+    def __init__(self, weight: float = 10.0, one_sided: bool = False):
+        r"""`weight`: $\lambda$ of the gradient penalty; `one_sided`: as in `GradientPenalty`."""
+        super().__init__([GradientPenalty(weight, one_sided)])
+
+
+class WassersteinClipping(Wasserstein):
+    r"""WGAN as first published: after each step of the critic its weights are clipped to $[-c, c]$.
+
+    Weights so bounded bound the slope, but by a number $K$ that nobody knows, and the loss estimates $K\,W_1$ at best.
+    Every parameter is clipped, also those of batch normalisation.
+    """
+
+    name = "wgan"
+
+    def __init__(self, clip: float = 0.01, penalties: Sequence = ()):
+        """`clip`: $c$, above 0."""
+        super().__init__(penalties)
+        self.clip = number("clip", clip, positive=True)
+
+    def constrain(self, discriminator: nn.Module) -> None:
+        r"""$w \leftarrow \min(\max(w, -c), c)$."""
+        with torch.no_grad():
+            for weight in discriminator.parameters():
+                weight.clamp_(-self.clip, self.clip)

@@ -20,6 +20,7 @@ NETWORKS = {
     networks.dcgan: dict(size=8, channels=1, latent_size=2, width=2, hidden=0),
     networks.Fourier: dict(frequencies=3),
     networks.Residual: dict(network=nn.Identity()),
+    networks.Reconstruction: dict(encoder=nn.Identity(), decoder=nn.Identity()),
     games.adam: dict(rate=1e-3, betas=(0.5, 0.9)),
     games.rmsprop: dict(rate=1e-3),
     games.sgd: dict(rate=1e-3, momentum=0.0),

@@ -88,7 +88,7 @@ def test_slopes_of_the_generators_losses():
 
 def test_extreme_scores_stay_finite():
     scores = torch.tensor([-1e4, -80.0, 80.0, 1e4], requires_grad=True)
-    for name in ("minimax", "non-saturating"):
+    for name in ("minimax", "non-saturating", "hinge", "least-squares", "dragan", "wgan", "f-gan/gan"):
         objective = objectives.get(name)
         loss = objective.discriminator_loss(scores, scores) + objective.generator_loss(scores)
         (slope,) = torch.autograd.grad(loss, scores)
@@ -112,14 +112,14 @@ def test_one_step_of_the_generator_raises_its_score():
     """Errata E1 and E13 of the slides: the printed signs lower it."""
     for name in objectives.names():
         score = torch.tensor([-0.3], dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad(objectives.get(name).generator_loss(score), score)
+        (slope,) = torch.autograd.grad(objectives.get(name).generator_loss(score, torch.zeros(1).double()), score)
         assert (score - 0.1 * slope).item() > score.item(), name
 
 
 def test_discriminator_pushes_real_up_and_fake_down():
     """Erratum E15: with the printed sign the score of a fake would rise."""
     for name in objectives.names():
-        real, fake = torch.zeros(2, 4, dtype=torch.float64).requires_grad_(True).unbind()
+        real, fake = torch.full((2, 4), 0.3, dtype=torch.float64).requires_grad_(True).unbind()
         up, down = torch.autograd.grad(objectives.get(name).discriminator_loss(real, fake), (real, fake))
         assert (up < 0).all(), name
         assert (down > 0).all(), name
@@ -150,12 +150,25 @@ def test_patches_are_allowed():
 
 
 def test_registry():
-    assert objectives.names() == ["minimax", "non-saturating", "wgan-gp"]
+    divergences = [f"f-gan/{name}" for name in objectives.fgan.names()]
+    others = [
+        "dragan",
+        "ebgan",
+        "hinge",
+        "least-squares",
+        "loss-sensitive",
+        "minimax",
+        "non-saturating",
+        "relativistic",
+        "wgan",
+        "wgan-gp",
+    ]
+    assert objectives.names() == sorted(divergences + others)
     for name in objectives.names():
         assert objectives.get(name).name == name
         assert objectives.get(name).source
-    with pytest.raises(KeyError, match="choose one of: minimax, non-saturating, wgan-gp"):
-        objectives.get("gan")
+    with pytest.raises(KeyError, match=r"choose one of: .*minimax, non-saturating, relativistic, wgan, wgan-gp"):
+        objectives.get("spectral")
     with pytest.raises(ValueError, match="no setting lambda"):
         objectives.get("wgan-gp", **{"lambda": 3})
     assert objectives.get("wgan-gp", weight=3.0).penalties[0].weight == 3.0

@@ -330,7 +330,7 @@ def test_at_the_best_scores_the_loss_is_minus_the_divergence(row):
 def test_the_row_gan_is_the_minimax_game():
     real, fake = torch.randn(2, 40, dtype=torch.float64)
     minimax, saving = objectives.get("minimax"), objectives.get("non-saturating")
-    practical, bound = (fgan.FGAN(fgan.divergence("gan"), generator) for generator in ("practical", "bound"))
+    practical, bound = objectives.get("f-gan/gan"), objectives.get("f-gan/gan", generator="bound")
     assert_close(practical.discriminator_loss(real, fake), minimax.discriminator_loss(real, fake))
     assert_close(bound.generator_loss(fake), minimax.generator_loss(fake))
     assert_close(practical.generator_loss(fake), saving.generator_loss(fake))
@@ -346,11 +346,11 @@ def test_both_generators_wish_for_higher_scores(row):
 
 
 def test_settings_by_name():
-    assert fgan.divergence("alpha", alpha=3).alpha == 3
-    assert fgan.divergence("weighted-jensen-shannon", weight=0.25).weight == 0.25
-    assert fgan.FGAN(fgan.divergence("alpha", alpha=3)).name == "f-gan/alpha"
+    assert objectives.get("f-gan/alpha", alpha=3, generator="bound").divergence.alpha == 3
+    assert objectives.get("f-gan/weighted-jensen-shannon", weight=0.25).divergence.weight == 0.25
     for call, words in (
-        (lambda: fgan.FGAN(fgan.divergence("kl"), generator="best"), "'practical' or 'bound'"),
+        (lambda: objectives.get("f-gan/kl", weight=0.5), r"no setting weight; it has: \['generator', 'penalties'\]"),
+        (lambda: objectives.get("f-gan/kl", generator="best"), "'practical' or 'bound'"),
         (lambda: fgan.divergence("kl", weight=0.5), "'kl' has no setting weight; it has none"),
         (lambda: fgan.divergence("alpha", weight=0.5), "'alpha' has no setting weight; it has: alpha"),
         (lambda: fgan.divergence("alpha", alpha=1), "neither 0 nor 1"),
