@@ -149,6 +149,24 @@ def test_patches_are_allowed():
     assert terms["adversarial"].item() == pytest.approx(LOG4)
 
 
+@pytest.mark.parametrize("name", objectives.names())
+def test_gradients_by_finite_differences(name):
+    """The slopes of both losses in every score, and of all terms in the weights of a smooth critic, penalties too."""
+    objective = objectives.get(name)
+    scores = [torch.randn(5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(objective.discriminator_loss, scores)
+    assert torch.autograd.gradcheck(lambda real, fake: objective.generator_loss(fake, real), scores)
+
+    real, fake = torch.randn(2, 5, 3, dtype=torch.float64)
+    weights = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((3, 4), (4,))]
+
+    def terms(first, second):
+        torch.manual_seed(0)  # penalties draw their points
+        return sum(objective.for_discriminator(lambda x: (x @ first).tanh() @ second, real, fake).values())
+
+    assert torch.autograd.gradcheck(terms, weights)
+
+
 def test_registry():
     divergences = [f"f-gan/{name}" for name in objectives.fgan.names()]
     others = [
