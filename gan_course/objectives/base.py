@@ -23,9 +23,12 @@ class Objective:
     source: str
     """The bib key of the paper."""
 
-    def __init__(self, penalties: Sequence = ()):
-        """`penalties`: added to the discriminator's loss, each under its own name (see `objectives.penalties`)."""
-        self.penalties = tuple(penalties)
+    def __init__(self, penalties: Sequence = (), *own: Callable):
+        """`penalties`: added to the discriminator's loss, each under its own name (see `objectives.penalties`).
+
+        `own`: those that are part of the objective itself.
+        """
+        self.penalties = _penalties(own, penalties)
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """The discriminator's loss, a scalar."""
@@ -57,6 +60,18 @@ class Objective:
     def __repr__(self) -> str:
         extra = "".join(f", {penalty!r}" for penalty in self.penalties)
         return f"<objective {self.name}{extra}>"
+
+
+def _penalties(own: tuple, given: Sequence) -> tuple:
+    """All penalties, if they are such: each can be called and has a name of its own, under which its term is kept."""
+    if not isinstance(given, (list, tuple)) or any(
+        not callable(p) or isinstance(p, type) or not isinstance(getattr(p, "name", None), str) for p in given
+    ):
+        raise ValueError(f"penalties={given!r} was given; it must be a list of penalties, such as [GradientPenalty()]")
+    names = ["adversarial", *(penalty.name for penalty in (*own, *given))]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"with these penalties, {', '.join(twice)} stands twice: a term is kept under its name, once")
+    return (*own, *given)
 
 
 _BY_ITSELF = {

@@ -1,5 +1,7 @@
 """The game of Goodfellow et al. (2014), with both generator's losses."""
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -51,6 +53,6 @@ class Dragan(NonSaturating):
     name = "dragan"
     source = "kodali2017convergence"
 
-    def __init__(self, weight: float = 10.0):
-        r"""`weight`: $\lambda$ of `DraganPenalty`."""
-        super().__init__([DraganPenalty(weight)])
+    def __init__(self, weight: float = 10.0, penalties: Sequence = ()):
+        r"""`weight`: $\lambda$ of `DraganPenalty`; `penalties`: further ones."""
+        super().__init__(penalties, DraganPenalty(weight))

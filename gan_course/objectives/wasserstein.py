@@ -39,9 +39,9 @@ class WassersteinGradientPenalty(Wasserstein):
     name = "wgan-gp"
     source = "gulrajani2017improved"
 
-    def __init__(self, weight: float = 10.0, one_sided: bool = False):
-        r"""`weight`: $\lambda$ of the gradient penalty; `one_sided`: as in `GradientPenalty`."""
-        super().__init__([GradientPenalty(weight, one_sided)])
+    def __init__(self, weight: float = 10.0, one_sided: bool = False, penalties: Sequence = ()):
+        r"""`weight`, `one_sided`: of the `GradientPenalty`; `penalties`: further ones."""
+        super().__init__(penalties, GradientPenalty(weight, one_sided))
 
 
 class WassersteinClipping(Wasserstein):

@@ -169,9 +169,10 @@ SETTINGS = {
 def test_settings_of_ones_own(data, name):
     setting = data.draw(st.sampled_from(SETTINGS[name]))
     value = data.draw(fuzzing.SETTINGS | st.floats(0, 2))
-    objective = answer(SETTINGS[name], objectives.get, name, **{setting: value})
+    setting = data.draw(st.sampled_from([setting, "penalties"]))
+    objective = answer([*SETTINGS[name], "penalties"], objectives.get, name, **{setting: value})
     x = torch.ones(3, 2) / 10
-    if objective is not None and abs(float(value) if setting != "generator" else 0) < 20:
+    if objective is not None and (setting in ("generator", "penalties") or abs(float(value)) < 20):
         assert finite(*objective.for_discriminator(SCORERS["sum"], x, -x).values())
 
 
