@@ -59,7 +59,7 @@ def list_() -> None:
 
 @app.command()
 def train(
-    game: Annotated[str, typer.Argument(help="gan, vae or autoencoder.", show_default=False)],
+    game: Annotated[str, typer.Argument(help="gan, began, vae or autoencoder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The run's folder.", show_default=False)],
     data: Annotated[str | None, typer.Option(help="A data set (gan-course list). Default: digits.")] = None,
     objective: Annotated[str | None, typer.Option(help="Of a gan. Default: non-saturating.")] = None,

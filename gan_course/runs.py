@@ -11,6 +11,7 @@ time writes in a folder; of several that train together, the first.
 """
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from gan_course.processes import Processes, synchronise
 
 GAMES = {
     "gan": "generator against discriminator, by any objective",
+    "began": "generator against auto-encoder, held in balance (images)",
     "vae": "variational auto-encoder (images)",
     "autoencoder": "auto-encoder, sampled from the Gaussian of its codes (images)",
 }
@@ -77,7 +79,8 @@ class Configuration:
         if self.game != "gan" and self.data in TOYS:
             raise RunError(f"the game {self.game} is for images, not for {self.data}; play gan, or choose image data")
         if self.game != "gan" and (self.objective or self.discriminator_steps):
-            raise RunError(f"the game {self.game} has no discriminator: leave out --objective, --discriminator-steps")
+            why = "has its own objective" if self.game == "began" else "has no discriminator"
+            raise RunError(f"the game {self.game} {why}: leave out --objective, --discriminator-steps")
         if self.objective is not None and self.objective not in objectives.names():
             raise UnknownName("objective", self.objective, objectives.names())
         for name in ("rounds", "batch_size", "sample_every", "checkpoint_every"):
@@ -117,10 +120,13 @@ def build(asked: Configuration, x: Tensor) -> games.Game:
     layer at the narrow end, rates that fall to zero, and an average of the generator. (The recipes of chapter 02.)
     Where a penalty looks at the scores of single samples, or weights are clipped: Fourier features of points, no batch
     normalisation for images, and Adam as Gulrajani et al. (2017) have it, with equal rates, five steps of the critic.
+    BEGAN: perceptrons, with the settings of chapter 09.
     """
     seed_everything(asked.seed)
     if asked.game == "gan":
         return _gan(asked, x)
+    if asked.game == "began":
+        return _began(asked, x)
     latent, (channels, size), width = asked.latent_size or 16, x.shape[1:3], asked.width or 32
     optimizer = games.adam(asked.learning_rate or 1e-3, (0.9, 0.999))
     if asked.game == "vae":
@@ -170,6 +176,21 @@ def _gan(asked: Configuration, x: Tensor) -> games.GAN:
         rate=recipe.decay,
         average=recipe.average,
     )
+
+
+def _began(asked: Configuration, x: Tensor) -> games.BEGAN:
+    """Perceptrons, the generator built much as the decoder; k moves faster than in the paper, as runs are shorter."""
+    shape, width, latent = tuple(x.shape[1:]), asked.width or 128, asked.latent_size or 32
+    generator = networks.mlp(latent, [width] * 2, shape, nn.ELU, nn.Sigmoid)
+    with torch.no_grad():  # its samples must differ from the start: neither loss would ever drive them apart
+        for layer in generator.modules():
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(3)
+    encoder = networks.mlp(math.prod(shape), [width], latent, nn.ELU)
+    decoder = networks.mlp(latent, [width], shape, nn.ELU, nn.Sigmoid)
+    judge = networks.Reconstruction(encoder, decoder, "mean absolute")
+    optimizer = games.adam(asked.learning_rate or 1e-3)
+    return games.BEGAN(generator, judge, 0.85, 0.05, latent, optimizer, games.linear_decay, average=0.99)
 
 
 def _planar(x: Tensor, latent: int, width: int, penalised: bool) -> tuple[nn.Module, nn.Module]:

@@ -183,6 +183,7 @@ def test_overwrite_removes_the_old_run_and_nothing_else(run, call):
     "arguments",
     [
         ["vae", "--data", "digits"],
+        ["began", "--data", "digits"],
         ["autoencoder", "--data", "digits"],
         ["gan", "--objective", "wgan-gp", "--discriminator-steps", "2"],
         ["gan", "--objective", "minimax", "--latent-size", "3", "--batch-size", "7", "--seed", "5"],
@@ -285,7 +286,7 @@ def test_evaluate_on_mnist(tmp_path, offline, call):
 
 def test_list(call):
     printed = call("list").stdout
-    for name in ("non-saturating", "wgan-gp", "gan", "vae", "digits", "mnist", "ring", "dcgan"):
+    for name in ("non-saturating", "wgan-gp", "gan", "began", "vae", "digits", "mnist", "ring", "dcgan"):
         assert f"\n  {name} " in printed
 
 
@@ -320,7 +321,7 @@ def test_help_answers_without_torch():
     ("arguments", "said"),
     [
         (["gan", "--objective", "non-saturated"], ["'non-saturated'", "minimax", "non-saturating", "wgan-gp"]),
-        (["cyclegan"], ["unknown game 'cyclegan'", "autoencoder, gan, vae"]),
+        (["cyclegan"], ["unknown game 'cyclegan'", "autoencoder, began, gan, vae"]),
         (["gan", "--data", "imagenet"], ["unknown data set 'imagenet'", "digits", "ring"]),
         (["gan", "--device", "abacus"], ["'abacus'", "cpu"]),
         (["gan", "--device", "cuda:99"], ["'cuda:99' cannot be used here", "cpu"]),
@@ -336,11 +337,12 @@ def test_help_answers_without_torch():
         (["gan", "--learning-rate", "1e30"], ["diverged", "learning rate"]),
         (["vae", "--data", "ring"], ["for images"]),
         (["vae", "--objective", "minimax"], ["no discriminator"]),
+        (["began", "--objective", "minimax"], ["its own objective", "leave out --objective"]),
         (["gan", "--resume", "--overwrite"], ["one of them"]),
         (["gan", "--resume"], ["there is no run"]),
         (["gan", "--data", "svhn"], ["svhn", "GAN_COURSE_DATA"]),
     ],
-    ids=lambda value: "-".join(value) if value[0] in ("gan", "vae", "cyclegan") else None,
+    ids=lambda value: "-".join(value) if value[0] in ("gan", "began", "vae", "cyclegan") else None,
 )
 @pytest.mark.usefixtures("offline")
 def test_bad_input_is_one_message_and_leaves_nothing(tmp_path, call, arguments, said):

@@ -257,12 +257,18 @@ def images_game(kind):
     )
 
 
+def began():
+    judge = networks.Reconstruction(networks.mlp(2, [8], 1), networks.mlp(1, [8], 2), "mean absolute")
+    return games.BEGAN(networks.mlp(3, [8], 2), judge, latent_size=3, average=0.9)
+
+
 GAMES = {
     **{f"gan of points, {name}": (lambda name=name: points(name, average=0.9), X) for name in objectives.names()},
     "gan of images": (pictures, IMAGES),
     "gan with reused fakes": (lambda: points(reuse_fakes=True), X),
     "clipped gradients": (lambda: points(optimizer=games.clipped(games.rmsprop(), 1.0)), X),
     "gradient descent": (lambda: points(optimizer=games.sgd(0.1, 0.9)), X),
+    "began": (began, X),
     "vae": (lambda: images_game("vae"), IMAGES),
     "auto-encoder": (lambda: images_game("auto-encoder"), IMAGES),
 }

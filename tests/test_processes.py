@@ -40,6 +40,23 @@ class Given(games.GAN):
         return self.objective.for_generator(self.discriminator, x, self.generator(z))
 
 
+class Balanced(games.BEGAN):
+    """Its noise comes with the data too."""
+
+    def loss(self, batch):
+        x, z = batch
+        self.noise = lambda n: z
+        return super().loss(x)
+
+
+def balanced(seed=0):
+    torch.manual_seed(seed)
+    judge = networks.Reconstruction(networks.mlp(2, [8], 1), networks.mlp(1, [8], 2), "mean absolute")
+    game = Balanced(networks.mlp(3, [8], 2), judge, gain=0.1, latent_size=3)
+    game.k.fill_(0.5 - 0.1 * seed)
+    return game
+
+
 def points(seed=0, **settings):
     torch.manual_seed(seed)
     return Given(networks.mlp(3, [8], 2), networks.mlp(2, [8]), latent_size=3, **settings)
@@ -61,7 +78,7 @@ def noisy(seed=0):
 
 def equal(rank, folder):
     found = {}
-    for name, make, x in (("points", points, X), ("pictures", pictures, IMAGES)):
+    for name, make, x in (("points", points, X), ("pictures", pictures, IMAGES), ("balanced", balanced, X)):
         game = make(seed=rank)  # the second one's weights are others, and not used
         if name == "pictures":
             processes.synchronise(game)
@@ -170,7 +187,7 @@ def two(tmp_path_factory):
 def test_two_processes_equal_one_with_the_joined_batch(two):
     """Weights to 1e-5 and terms to 1e-4 after eight rounds, with batch normalisation over both."""
     first, second = two(equal)
-    for name, make, x in (("points", points, X), ("pictures", pictures, IMAGES)):
+    for name, make, x in (("points", points, X), ("pictures", pictures, IMAGES), ("balanced", balanced, X)):
         game = make()
         before = {key: value.clone() for key, value in game.state_dict().items()}
         history = fit(game, Paired(x, Z), rounds=8, batch_size=20, device="cpu")

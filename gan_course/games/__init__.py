@@ -16,10 +16,12 @@ from gan_course.games.base import (
     sgd,
     still,
 )
+from gan_course.games.began import BEGAN
 from gan_course.games.gan import GAN
 from gan_course.games.likelihood import VAE, AutoEncoder
 
 __all__ = [
+    "BEGAN",
     "GAN",
     "VAE",
     "AutoEncoder",

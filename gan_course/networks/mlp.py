@@ -110,18 +110,22 @@ class Residual(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    r"""An auto-encoder as a discriminator, whose score is its negative error.
+    r"""An auto-encoder as a discriminator, whose score is its negative error. What it reconstructs it takes for real.
 
-    $d(x) = -\|\mathrm{Dec}(\mathrm{Enc}(x)) - x\|_2$, one norm over all coordinates of a sample. What it
-    reconstructs well it takes for real (zhao2017energy).
+    $d(x) = -\|\mathrm{Dec}(\mathrm{Enc}(x)) - x\|_2$, one norm over all coordinates of a sample (zhao2017energy), or
+    the mean of their absolute errors, $-\frac1D\|\mathrm{Dec}(\mathrm{Enc}(x)) - x\|_1$ (berthelot2017began).
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module):
-        """`encoder`: from samples to codes; `decoder`: from codes to samples."""
+    samplewise = True  # where its parts are
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, error: str = "norm"):
+        """`encoder`: from samples to codes; `decoder`: from codes to samples; `error`: `norm` or `mean absolute`."""
         super().__init__()
         instance("encoder", encoder, nn.Module, "a network")
         instance("decoder", decoder, nn.Module, "a network")
-        self.encoder, self.decoder = encoder, decoder
+        if not isinstance(error, str) or error not in ("norm", "mean absolute"):
+            raise ValueError(f"error={error!r} was given; it must be 'norm' or 'mean absolute'")
+        self.encoder, self.decoder, self.error = encoder, decoder, error
 
     def codes(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, "n *code"]:
         """The codes of samples."""
@@ -130,4 +134,4 @@ class Reconstruction(nn.Module):
     def forward(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
         """The score of each sample, 0 or less."""
         error = (self.decoder(self.encoder(x)) - x).flatten(1)
-        return -torch.linalg.vector_norm(error, dim=1)
+        return -error.abs().mean(1) if self.error == "mean absolute" else -torch.linalg.vector_norm(error, dim=1)

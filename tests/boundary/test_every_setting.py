@@ -73,6 +73,12 @@ CALLS = {
         | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, reuse_fakes=True),
         ("latent_size", "discriminator_steps", "average"),
     ),
+    games.BEGAN: (
+        dict(generator=MODULE, discriminator=MODULE, diversity=0.5, gain=0.01, latent_size=2, optimizer=games.sgd())
+        | dict(rate=games.constant, average=0.5),
+        ("diversity", "gain", "latent_size", "average"),
+    ),
+    networks.Reconstruction: (dict(encoder=MODULE, decoder=MODULE, error="norm"), ()),
     games.VAE: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
         | dict(rate=games.constant),

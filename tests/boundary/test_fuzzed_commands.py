@@ -134,7 +134,9 @@ def refused(arguments, folder: Path, begins: bool = False) -> bool:
 
 
 @given(
-    st.sampled_from(["gan", "vae", "autoencoder"]) | VALUES, OPTIONS, st.sampled_from(["new", "", "a\nb", "x" * 300])
+    st.sampled_from(["gan", "began", "vae", "autoencoder"]) | VALUES,
+    OPTIONS,
+    st.sampled_from(["new", "", "a\nb", "x" * 300]),
 )
 def test_train(tmp_path_factory, game, options, out):
     folder = tmp_path_factory.getbasetemp()

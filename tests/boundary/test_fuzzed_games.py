@@ -20,7 +20,7 @@ NETWORKS = {
     networks.dcgan: dict(size=8, channels=1, latent_size=2, width=2, hidden=0),
     networks.Fourier: dict(frequencies=3),
     networks.Residual: dict(network=nn.Identity()),
-    networks.Reconstruction: dict(encoder=nn.Identity(), decoder=nn.Identity()),
+    networks.Reconstruction: dict(encoder=nn.Identity(), decoder=nn.Identity(), error="norm"),
     games.adam: dict(rate=1e-3, betas=(0.5, 0.9)),
     games.rmsprop: dict(rate=1e-3),
     games.sgd: dict(rate=1e-3, momentum=0.0),
@@ -70,6 +70,7 @@ def small_game(**settings):
 MODULES = ("generator", "discriminator", "encoder", "decoder")
 GAMES = {
     games.GAN: ("objective", "latent_size", "discriminator_steps", "optimizer", "rate", "average"),
+    games.BEGAN: ("diversity", "gain", "latent_size", "optimizer", "rate", "average"),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate"),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
 }
@@ -81,7 +82,7 @@ def test_games(data, kind):
     modules = [name for name in inspect.signature(kind).parameters if name in MODULES]
     for name in modules:
         good[name] = networks.mlp(2, [3], 4 if (kind, name) == (games.VAE, "encoder") else 2)
-    if kind is games.GAN:
+    if issubclass(kind, games.GAN):
         good["discriminator"] = networks.mlp(2, [3])
     name = data.draw(st.sampled_from([*modules, *GAMES[kind]]))
     value = data.draw(VALUES | st.dictionaries(st.sampled_from(["generator", "x"]), SETTINGS, max_size=2))
