@@ -196,9 +196,10 @@ def test_the_average_is_the_exponential_one():
         torch.testing.assert_close(own.detach(), value)
 
 
-def test_compiled_to_machine_code_equals_eager():
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_compiled_to_machine_code_equals_eager(simultaneous):
     """With PyTorch's own compiler, told to draw the same noise; arithmetic may be reordered: 1e-4 after five rounds."""
-    plain, compiled = points("wgan-gp"), points("wgan-gp")
+    plain, compiled = (points("wgan-gp", simultaneous=simultaneous) for _ in range(2))
     fit(plain, X, rounds=5)
     with torch._inductor.config.patch(fallback_random=True):
         fit(compiled, X, rounds=5, compile=True)
@@ -266,6 +267,7 @@ GAMES = {
     **{f"gan of points, {name}": (lambda name=name: points(name, average=0.9), X) for name in objectives.names()},
     "gan of images": (pictures, IMAGES),
     "gan with reused fakes": (lambda: points(reuse_fakes=True), X),
+    "gan of both at once": (lambda: points("f-gan/kl", simultaneous=True, average=0.9), X),
     "clipped gradients": (lambda: points(optimizer=games.clipped(games.rmsprop(), 1.0)), X),
     "gradient descent": (lambda: points(optimizer=games.sgd(0.1, 0.9)), X),
     "began": (began, X),

@@ -20,6 +20,7 @@ from gan_course.games.base import (
     evaluating,
     follow,
     lagged,
+    still,
 )
 from gan_course.objectives import Objective
 
@@ -28,7 +29,13 @@ class GAN(Game):
     r"""Generator $G$ against discriminator $d$ (goodfellow2014generative).
 
     A round is `discriminator_steps` steps of the discriminator, each on fresh data and fresh noise, then one of the
-    generator. Latents are $z\sim N(0, I)$.
+    generator. With `simultaneous` it is one step of both, from one batch and one draw of fakes, each against the other
+    as it was before: the single-step method of Nowozin et al. (2016),
+
+    $$\omega \leftarrow \omega - \eta\nabla_\omega\mathcal L_D(\theta, \omega), \qquad
+      \theta \leftarrow \theta - \eta\nabla_\theta\mathcal L_G(\theta, \omega).$$
+
+    Latents are $z\sim N(0, I)$.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class GAN(Game):
         rate: Callable[[float], float] = constant,
         average: float | None = None,
         reuse_fakes: bool = False,
+        simultaneous: bool = False,
     ):
         """A game of two.
 
@@ -51,12 +59,15 @@ class GAN(Game):
             objective: a name that `objectives.get` knows, or an objective.
             latent_size: coordinates of a latent vector.
             discriminator_steps: the discriminator's steps per step of the generator.
-            optimizer: makes both optimisers, or a dict with the keys `generator` and `discriminator`; Adam by default.
+            optimizer: makes both optimisers, or a dict with the keys `generator` and `discriminator` (or with the one
+                key `both`, if simultaneous); Adam by default.
             rate: factor on both learning rates as a function of progress.
             average: if given, samples come from an average of the generator over the rounds that keeps this share of
                 itself at each step (for example 0.999); the players themselves still play with the newest weights.
             reuse_fakes: the generator moves on the very fakes of the discriminator's last step, instead of new ones as
                 in the paper: one forward pass of the generator less in a round.
+            simultaneous: both players move at the same time, as the one player `both`, with one optimiser (one step
+                size, and `clipped` cuts the joint norm); their terms are `both/discriminator/…` and `both/generator/…`.
         """
         super().__init__()
         check_parts(generator=generator, discriminator=discriminator)
@@ -71,7 +82,14 @@ class GAN(Game):
         self.latent_size, self.discriminator_steps = latent_size, discriminator_steps
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
         instance("reuse_fakes", reuse_fakes, bool, "True or False")
-        self.reuse_fakes = reuse_fakes
+        instance("simultaneous", simultaneous, bool, "True or False")
+        if simultaneous and (reuse_fakes or discriminator_steps != 1):
+            given = "reuse_fakes=True" if reuse_fakes else f"discriminator_steps={discriminator_steps}"
+            raise ValueError(
+                f"simultaneous=True was given with {given}: both players make one step, on the same fakes; leave out "
+                "one of the two settings"
+            )
+        self.reuse_fakes, self.simultaneous = reuse_fakes, simultaneous
         self.averaged = None if average is None else lagged(generator)
 
     def noise(self, n: int) -> Float[Tensor, "n latent"]:
@@ -91,8 +109,19 @@ class GAN(Game):
             fake = self.generator(self.noise(len(real)))
         return self.objective.for_generator(self.discriminator, real, fake)
 
+    def simultaneous_loss(self, real: Tensor) -> dict[str, Tensor]:
+        """Both players' terms on one draw of fakes; each player's parameters get the gradient of its own terms only."""
+        fake = self.generator(self.noise(len(real)))
+        terms = self.discriminator_loss(real, fake)
+        with still(self.discriminator):
+            answers = self.generator_loss(real, fake)
+        return {f"discriminator/{k}": v for k, v in terms.items()} | {f"generator/{k}": v for k, v in answers.items()}
+
     def turns(self) -> list[Turn]:
-        """The discriminator's turn, then the generator's."""
+        """The discriminator's turn, then the generator's; or the one turn of both."""
+        if self.simultaneous:
+            networks, optimizer = [self.discriminator, self.generator], chosen(self.optimizer, "both")
+            return [Turn("both", networks, self.simultaneous_loss, 1, optimizer, self.rate, self._after_both)]
         fakes = _Fakes(self) if self.reuse_fakes else None
         return [
             Turn(
@@ -113,6 +142,11 @@ class GAN(Game):
                 after_step=self._follow if self.average is not None else None,
             ),
         ]
+
+    def _after_both(self) -> None:
+        self.objective.constrain(self.discriminator)
+        if self.average is not None:
+            self._follow()
 
     def _follow(self) -> None:
         follow(self.averaged, self.generator, self.average)

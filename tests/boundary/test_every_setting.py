@@ -70,7 +70,7 @@ CALLS = {
     games.clipped: (dict(factory=games.sgd(), norm=1.0), ("norm",)),
     games.GAN: (
         dict(generator=MODULE, discriminator=MODULE, objective="minimax", latent_size=2, discriminator_steps=1)
-        | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, reuse_fakes=True),
+        | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, reuse_fakes=True, simultaneous=False),
         ("latent_size", "discriminator_steps", "average"),
     ),
     games.BEGAN: (

@@ -69,7 +69,7 @@ def small_game(**settings):
 
 MODULES = ("generator", "discriminator", "encoder", "decoder")
 GAMES = {
-    games.GAN: ("objective", "latent_size", "discriminator_steps", "optimizer", "rate", "average"),
+    games.GAN: ("objective", "latent_size", "discriminator_steps", "optimizer", "rate", "average", "simultaneous"),
     games.BEGAN: ("diversity", "gain", "latent_size", "optimizer", "rate", "average"),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate"),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
