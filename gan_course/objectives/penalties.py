@@ -69,9 +69,9 @@ class SlopePenalty:
         coupling = [name or "itself" for name, part in discriminator.named_modules() if isinstance(part, _BatchNorm)]
         if coupling:
             _warn(
-                f"the {self.name} takes the slope of each sample's score, but batch normalisation makes that score depend "
-                f"on the whole batch, and the slopes are mixed. It is in the discriminator's {', '.join(coupling)}: take "
-                "layer or group normalisation or none (networks.dcgan(..., normalise=False))"
+                f"the {self.name} takes the slope of each sample's score, but batch normalisation makes that score "
+                f"depend on the whole batch, and mixes the slopes. It is in the discriminator's {', '.join(coupling)}: "
+                "take layer or group normalisation or none (networks.dcgan(..., normalise=False))"
             )
 
 
@@ -208,8 +208,8 @@ class ConsistencyPenalty:
         """Warn of a discriminator without dropout, whose two passes are the same."""
         if not any(isinstance(part, _DropoutNd) and part.p > 0 for part in discriminator.modules()):
             _warn(
-                "the consistency term compares two passes with dropout, but the discriminator has no dropout: unless it "
-                "draws random numbers of its own the term is always 0. Put nn.Dropout after its hidden layers, for "
+                "the consistency term compares two passes with dropout, but the discriminator has no dropout: unless "
+                "it draws random numbers of its own the term is always 0. Put nn.Dropout after its hidden layers, for "
                 "instance networks.mlp(..., activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.2)))"
             )
 

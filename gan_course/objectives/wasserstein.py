@@ -72,8 +72,8 @@ class WassersteinClipping(Wasserstein):
         if normalised:
             raise ValueError(
                 "weights cannot be clipped and spectrally normalised: what is clipped is divided by its norm again, so "
-                f"that c has no effect on the slope. Of the discriminator, {', '.join(normalised)} is normalised: take a "
-                "discriminator without, or objectives.wasserstein.Wasserstein(), which does not clip"
+                f"that c has no effect on the slope. Of the discriminator, {', '.join(normalised)} is normalised: take "
+                "a discriminator without, or objectives.wasserstein.Wasserstein(), which does not clip"
             )
         super().check(discriminator)
 

@@ -31,9 +31,13 @@ def test_the_largest_singular_value_is_one(layer):
     shapes = {nn.Linear: (2, 7), nn.Conv1d: (2, 2, 9)}
     channels = getattr(layer, "in_channels", 0)
     converged(layer, torch.zeros(shapes.get(type(layer).__mro__[1], (2, channels, 6, 6))))
-    matrix = (lambda w: w.transpose(0, 1).flatten(1)) if isinstance(layer, nn.ConvTranspose2d) else (lambda w: w.flatten(1))
-    assert torch.linalg.matrix_norm(matrix(layer.weight), 2).item() == pytest.approx(1, abs=1e-4)
-    assert_close(layer.weight, original / torch.linalg.matrix_norm(matrix(original), 2), rtol=1e-4, atol=1e-6)
+    first = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # the axis of the output's channels
+
+    def norm(weight):
+        return torch.linalg.matrix_norm(weight.movedim(first, 0).flatten(1), 2)
+
+    assert norm(layer.weight).item() == pytest.approx(1, abs=1e-4)
+    assert_close(layer.weight, original / norm(original), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, lambda: nn.LeakyReLU(0.2), nn.Tanh])
@@ -82,7 +86,7 @@ def test_one_step_of_the_power_method_for_each_pass_in_training_mode():
 
 
 def test_the_norm_of_a_kernel_is_not_that_of_its_convolution():
-    """A kernel of nine equal numbers: its matrix (1, 9) has norm 1, but a constant image comes out three times as bright."""
+    """Nine equal numbers: as a matrix (1, 9) of norm 1, but a constant image comes out three times as bright."""
     layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     nn.init.constant_(layer.weight, 5.0)
     layer = converged(networks.spectral(layer), torch.zeros(1, 1, 4, 4))
