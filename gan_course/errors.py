@@ -37,6 +37,10 @@ class DivergenceWarning(UserWarning):
     """A loss became infinite or not a number, and training goes on all the same, as it was asked to."""
 
 
+class ConstraintWarning(UserWarning):
+    """A bound on the discriminator's slope that does not do its work on the network it was given."""
+
+
 class CheckpointError(CourseError, OSError):
     """A checkpoint that cannot be read, or that belongs to something else."""
 

@@ -79,6 +79,7 @@ class GAN(Game):
             raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
         self.generator, self.discriminator = generator, discriminator
         self.objective = objectives.get(objective) if isinstance(objective, str) else objective
+        self.objective.check(discriminator)
         self.latent_size, self.discriminator_steps = latent_size, discriminator_steps
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
         instance("reuse_fakes", reuse_fakes, bool, "True or False")

@@ -2,5 +2,6 @@
 
 from gan_course.networks.convolutional import dcgan, decoder, encoder, parameters
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
+from gan_course.networks.normalisation import spectral
 
-__all__ = ["Fourier", "Reconstruction", "Residual", "dcgan", "decoder", "encoder", "mlp", "parameters"]
+__all__ = ["Fourier", "Reconstruction", "Residual", "dcgan", "decoder", "encoder", "mlp", "parameters", "spectral"]

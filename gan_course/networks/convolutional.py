@@ -103,8 +103,13 @@ class Encoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "n channels height width"]) -> Tensor:
         """Vectors `(n, outputs)`, or scores `(n,)`."""
-        out = self.end(self.descent(x))
-        return out.squeeze(1) if self.scores else out
+        return self.features_and_scores(x)[1]
+
+    def features_and_scores(self, x: Float[Tensor, "n channels height width"]) -> tuple[Tensor, Tensor]:
+        """What the last layer is given, and the outputs, of one and the same pass."""
+        features = self.descent(x)
+        out = self.end(features)
+        return features, out.squeeze(1) if self.scores else out
 
 
 def decoder(

@@ -36,13 +36,21 @@ class MLP(nn.Module):
         for i in range(len(widths) - 1):
             layers += [nn.Linear(widths[i], widths[i + 1]), activation()]
         layers.pop()
+        self.last = len(layers) - 1  # the place of the last linear layer
         if final is not None:
             layers.append(final())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Float[Tensor, "n *sample"]) -> Tensor:
         """Outputs of shape `(n, *outputs)`, or scores of shape `(n,)`."""
-        out = self.layers(x.flatten(1))
+        return self._shaped(self.layers(x.flatten(1)))
+
+    def features_and_scores(self, x: Float[Tensor, "n *sample"]) -> tuple[Tensor, Tensor]:
+        """What the last linear layer is given, and the outputs, of one and the same pass."""
+        features = self.layers[: self.last](x.flatten(1))
+        return features, self._shaped(self.layers[self.last :](features))
+
+    def _shaped(self, out: Tensor) -> Tensor:
         return out.squeeze(1) if self.shape is None else out.unflatten(1, self.shape)
 
 

@@ -54,6 +54,12 @@ class Objective:
         samples(fake=fake)
         return {"adversarial": self.generator_loss(checked(scorer(fake), len(fake)))}
 
+    def check(self, discriminator: nn.Module) -> None:
+        """Called when a game is made: refuse or warn of a discriminator for which this objective is not meant."""
+        for penalty in self.penalties:
+            if hasattr(penalty, "check"):
+                penalty.check(discriminator)
+
     def constrain(self, discriminator: nn.Module) -> None:
         """Called after each of the discriminator's steps (weight clipping does its work here); by default nothing."""
 

@@ -1,12 +1,17 @@
-"""Penalties: terms of the discriminator's loss that need the discriminator as a function, for its gradient."""
+"""Penalties: terms of the discriminator's loss that need the discriminator as a function, not only its scores."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
-from gan_course.checks import instance, number
+from gan_course.checks import instance, number, samples
+from gan_course.errors import ConstraintWarning
+from gan_course.objectives.base import checked
 
 
 def gradient_norms(scorer: Callable[[Tensor], Tensor], points: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
@@ -44,12 +49,37 @@ def _smooth(**named: Tensor) -> None:
             raise ValueError(f"{name} samples of {x.dtype} have no gradient, which the penalty needs; use .float()")
 
 
+def _wide(x: Tensor) -> Tensor:
+    """The same numbers, at least in single precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def _uniform(x: Tensor) -> Tensor:
     """A number between 0 and 1 for each sample."""
     return torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device, dtype=x.dtype)
 
 
-class GradientPenalty:
+class SlopePenalty:
+    """What penalties on gradients share: each sample's slope must be its own."""
+
+    name: str
+
+    def check(self, discriminator: nn.Module) -> None:
+        """Warn of batch normalisation, by which the score of one sample depends on all the others of the batch."""
+        coupling = [name or "itself" for name, part in discriminator.named_modules() if isinstance(part, _BatchNorm)]
+        if coupling:
+            _warn(
+                f"the {self.name} takes the slope of each sample's score, but batch normalisation makes that score "
+                f"depend on the whole batch, and mixes the slopes. It is in the discriminator's {', '.join(coupling)}: "
+                "take layer or group normalisation or none (networks.dcgan(..., normalise=False))"
+            )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ConstraintWarning, stacklevel=5)  # past check() of penalty and objective and the game: its user
+
+
+class GradientPenalty(SlopePenalty):
     r"""The gradient penalty of Gulrajani et al. (2017) [gulrajani2017improved], between real and fake samples.
 
     $$\lambda\,\mathbb E_{\hat x}\big(\|\nabla_{\hat x} d(\hat x)\|_2 - 1\big)^2, \qquad
@@ -84,7 +114,7 @@ class GradientPenalty:
         return f"GradientPenalty({self.weight}{', one_sided=True' if self.one_sided else ''})"
 
 
-class DraganPenalty:
+class DraganPenalty(SlopePenalty):
     r"""The penalty of Kodali et al. (2017) [kodali2017convergence], around real samples; fakes play no part.
 
     $$\lambda\,\mathbb E_{x\sim p,\,\delta,\,\alpha}\big(\|\nabla d(x + \alpha\delta)\|_2 - 1\big)^2, \qquad
@@ -113,7 +143,7 @@ class DraganPenalty:
         return f"DraganPenalty({self.weight})"
 
 
-class ZeroCentredPenalty:
+class ZeroCentredPenalty(SlopePenalty):
     r"""$R_1$ of Mescheder et al. (2018) [mescheder2018which]: $\frac\gamma2\,\mathbb E_p\|\nabla d(x)\|_2^2$.
 
     At real samples only, where the slope of the best discriminator of equal laws is 0.
@@ -134,3 +164,54 @@ class ZeroCentredPenalty:
 
     def __repr__(self) -> str:
         return f"ZeroCentredPenalty({self.weight})"
+
+
+class ConsistencyPenalty:
+    r"""The consistency term of Wei et al. (2018) [wei2018improving]: dropout must not change the score of real data.
+
+    $$\lambda_2\,\mathbb E_{x\sim p}\max\Big(0,\ \big(d(x') - d(x'')\big)^2
+      + \tfrac{0.1}{m}\big\|h(x') - h(x'')\big\|_2^2 - M'\Big)$$
+
+    with $x', x''$ two passes of the *same* sample through the critic, each with random units of its own dropped, and
+    $h\in\mathbb R^m$ what its last layer is given. It bounds the slope where a penalty between real and fake samples
+    seldom looks: on the data themselves. The squares, and the mean over the $m$ units, are those of the authors' code
+    (which subtracts $M'$ after the weighting by $\lambda_2$; at $M'=0$ that is the same).
+
+    The features count where the scorer has a method `features_and_scores`, as the networks of this course have.
+    """
+
+    name = "consistency"
+
+    def __init__(self, weight: float = 2.0, margin: float = 0.0, features: float = 0.1):
+        r"""`weight`: $\lambda_2$; `margin`: $M'$; `features`: the weight of the features' distance. None negative."""
+        self.weight, self.margin = number("weight", weight), number("margin", margin)
+        self.features = number("features", features)
+
+    def __call__(
+        self, scorer: Callable[[Tensor], Tensor], real: Float[Tensor, "n *sample"], fake: Tensor | None = None
+    ) -> Float[Tensor, ""]:
+        """The term for a batch of real samples, from two passes."""
+        samples(real=real)
+        (h1, d1), (h2, d2) = self._passed(scorer, real), self._passed(scorer, real)
+        distance = (d1 - d2).square().flatten(1).mean(1) if d1.ndim > 1 else (d1 - d2).square()
+        if h1 is not None:
+            distance = distance + self.features * (h1 - h2).square().flatten(1).mean(1)
+        return self.weight * (distance - self.margin).clamp(min=0).mean()
+
+    def _passed(self, scorer: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Features, if there are any, and scores of one pass, at least in single precision."""
+        both = getattr(scorer, "features_and_scores", None) if self.features else None
+        features, scores = both(x) if both is not None else (None, scorer(x))
+        return features if features is None else _wide(features), checked(scores, len(x))
+
+    def check(self, discriminator: nn.Module) -> None:
+        """Warn of a discriminator without dropout, whose two passes are the same."""
+        if not any(isinstance(part, _DropoutNd) and part.p > 0 for part in discriminator.modules()):
+            _warn(
+                "the consistency term compares two passes with dropout, but the discriminator has no dropout: unless "
+                "it draws random numbers of its own the term is always 0. Put nn.Dropout after its hidden layers, for "
+                "instance networks.mlp(..., activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.2)))"
+            )
+
+    def __repr__(self) -> str:
+        return f"ConsistencyPenalty({self.weight}, margin={self.margin}, features={self.features})"

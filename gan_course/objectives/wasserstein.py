@@ -5,10 +5,18 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gan_course.checks import number
 from gan_course.objectives.base import Objective
 from gan_course.objectives.penalties import GradientPenalty
+
+
+def spectrally_normalised(module: nn.Module) -> bool:
+    """Whether torch divides this module's weight by its largest singular value."""
+    ways = [way for found in getattr(module, "parametrizations", {}).values() for way in found]
+    return any(isinstance(way, (_SpectralNorm, SpectralNorm)) for way in [*ways, *module._forward_pre_hooks.values()])
 
 
 class Wasserstein(Objective):
@@ -57,6 +65,17 @@ class WassersteinClipping(Wasserstein):
         """`clip`: $c$, above 0."""
         super().__init__(penalties)
         self.clip = number("clip", clip, positive=True)
+
+    def check(self, discriminator: nn.Module) -> None:
+        """Refuse spectral normalisation: it divides the clipped weights by their norm, and undoes the clipping."""
+        normalised = [name or "itself" for name, part in discriminator.named_modules() if spectrally_normalised(part)]
+        if normalised:
+            raise ValueError(
+                "weights cannot be clipped and spectrally normalised: what is clipped is divided by its norm again, so "
+                f"that c has no effect on the slope. Of the discriminator, {', '.join(normalised)} is normalised: take "
+                "a discriminator without, or objectives.wasserstein.Wasserstein(), which does not clip"
+            )
+        super().check(discriminator)
 
     def constrain(self, discriminator: nn.Module) -> None:
         r"""$w \leftarrow \min(\max(w, -c), c)$."""

@@ -1,5 +1,6 @@
 """Every setting of the package, given every kind of value: the error names that very setting, or it is right."""
 
+import copy
 import math
 from dataclasses import fields
 
@@ -35,6 +36,15 @@ def likelihood(std):
     return objectives.likelihood.gaussian_nll(X, X + 1, std)
 
 
+def consistent(weight, margin, features):
+    penalty = objectives.penalties.ConsistencyPenalty(weight, margin, features)
+    return penalty(networks.mlp(2, [3], activation=lambda: nn.Dropout(0.5)), X)
+
+
+def spectral(module, iterations):
+    return networks.spectral(copy.deepcopy(module), iterations)(X)
+
+
 def unpaired(size):
     stream = sources.Unpaired(X, X, sizes=[2, size]).stream(1, torch.device("cpu"), 0)
     return next(stream)
@@ -57,6 +67,8 @@ CALLS = {
     stream: (dict(batch_size=3), None),
     unpaired: (dict(size=3), None),
     penalised: (dict(weight=1.0), None),
+    consistent: (dict(weight=2.0, margin=0.1, features=0.1), None),
+    spectral: (dict(module=MODULE, iterations=1), ("iterations",)),
     likelihood: (dict(std=1.0), None),
     networks.mlp: (dict(inputs=2, hidden=[3], outputs=2), ("inputs",)),
     networks.decoder: (dict(**IMAGE, latent_size=2, final=nn.Identity()), (*IMAGE, "latent_size")),

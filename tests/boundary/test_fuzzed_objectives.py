@@ -122,6 +122,12 @@ def test_gradient_norms(points, scorer):
     torch.testing.assert_close(norms, rows(exact).double().norm(dim=1).to(norms), rtol=1e-5, atol=1e-12)
 
 
+@given(st.sampled_from(sorted(SCORERS)), anything())
+def test_the_consistency_term_of_anything(scorer, real):
+    term = answer(ARGUMENTS, penalties.ConsistencyPenalty(), SCORERS[scorer], real)
+    assert term is None or term.shape == ()
+
+
 @pytest.mark.parametrize("dtype", HALF)
 def test_a_steep_critic_in_half_precision_has_a_finite_penalty(dtype):
     x = torch.ones(2, 3, dtype=dtype)

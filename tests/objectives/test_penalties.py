@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from gan_course import objectives
-from gan_course.objectives.penalties import GradientPenalty, gradient_norms
+from gan_course.objectives.penalties import DraganPenalty, GradientPenalty, gradient_norms
 
 
 def linear(w):
@@ -21,6 +21,22 @@ def test_linear_critic(norm, n):
     w = norm * w / w.norm()
     real, fake = torch.randn(2, n, 3, 2, 2, dtype=torch.float64)
     assert_close(GradientPenalty(10.0)(linear(w), real, fake), torch.tensor(10 * (norm - 1) ** 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("norm", [0.0, 0.5, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_to_five_places_in_either_precision(norm, dtype):
+    """Penalties of weight 10 on ten thousand coordinates; 1e-4 inside the root, as one finds it, would be seen."""
+    torch.manual_seed(0)
+    w = torch.randn(10_000, dtype=torch.float64)
+    scorer = linear((norm * w / w.norm()).to(dtype))
+    real, fake = torch.randn(2, 4, 10_000, dtype=dtype)
+    for penalty in (GradientPenalty(10.0), DraganPenalty(10.0)):
+        assert abs(penalty(scorer, real, fake).item() - 10 * (norm - 1) ** 2) < 1e-5
+    one_sided = GradientPenalty(10.0, one_sided=True)(scorer, real, fake)
+    assert abs(one_sided.item() - 10 * max(0.0, norm - 1) ** 2) < 1e-5
+    spoilt = 10 * ((norm**2 + 1e-4) ** 0.5 - 1) ** 2
+    assert norm == 1.0 or abs(spoilt - 10 * (norm - 1) ** 2) > 1e-4
 
 
 def test_whole_batch_norm_is_seen_to_be_wrong():
