@@ -173,22 +173,7 @@ def test_pulling_away(codes, value):
     assert slope.isfinite().all()
 
 
-def test_the_rivals_pulling_away_is_wrong():
-    """Re-typed from what they do: a norm over the batch, with the diagonal; cosines that are not squared."""
-
-    def over_the_batch(codes):
-        directions = codes / codes.norm(dim=0, keepdim=True)
-        return (directions @ directions.T).square().sum() / (len(codes) * (len(codes) - 1))
-
-    def not_squared(codes):
-        directions = codes / codes.norm(dim=1, keepdim=True)
-        return ((directions @ directions.T).sum() - len(codes)) / (len(codes) * (len(codes) - 1))
-
-    opposite = torch.tensor([[1.0, 2.0], [-2.0, -4.0]])
-    assert not_squared(opposite).item() == pytest.approx(-1)
-    assert energy.pulling_away(opposite).item() == pytest.approx(1)
-    assert over_the_batch(torch.eye(8)).item() == pytest.approx(1 / 7)
-    assert over_the_batch(torch.ones(8, 4)).item() == pytest.approx(2 / 7)
+def test_a_single_code_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
         energy.pulling_away(torch.ones(1, 8))
 
