@@ -317,3 +317,28 @@ def headline(
     print(outcome.text if outcome.finished else f"{outcome.text}; go on with: {on}")
     if outcome.interrupted:
         raise typer.Exit(130)
+
+
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="What is to be played.", show_default=False)],
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, such as tcp://10.0.0.1:8786. Default: this machine.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine. Default: one for each core.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The table. Default: where the study says.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Play failed cells again.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, and replace the table.")] = False,
+) -> None:
+    """Play a grid of objectives, settings, data sets and seeds on Dask; stopped, the same command goes on."""
+    from gan_course import study as studies
+
+    try:
+        outcome = studies.run(file, out, scheduler, workers, retry, restart)
+    except KeyboardInterrupt:
+        print("gan-course: stopped; what was finished is stored, and the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(outcome)
+    if outcome.failed:
+        print("gan-course: --retry plays the failed cells again", file=sys.stderr)
+        raise typer.Exit(1)
