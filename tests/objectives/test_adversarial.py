@@ -109,7 +109,7 @@ def test_non_saturating_descends_kl_minus_two_js(seed):
 
 
 def test_one_step_of_the_generator_raises_its_score():
-    """Errata E1 and E13 of the slides: the printed signs lower it."""
+    """The sign that the slides' first algorithm has lowers it (see test_errata.py)."""
     for name in objectives.names():
         score = torch.tensor([-0.3], dtype=torch.float64, requires_grad=True)
         (slope,) = torch.autograd.grad(objectives.get(name).generator_loss(score, torch.zeros(1).double()), score)
@@ -117,7 +117,7 @@ def test_one_step_of_the_generator_raises_its_score():
 
 
 def test_discriminator_pushes_real_up_and_fake_down():
-    """Erratum E15: with the printed sign the score of a fake would rise."""
+    """With the sign that the slides have the score of a fake would rise (see test_errata.py)."""
     for name in objectives.names():
         real, fake = torch.full((2, 4), 0.3, dtype=torch.float64).requires_grad_(True).unbind()
         up, down = torch.autograd.grad(objectives.get(name).discriminator_loss(real, fake), (real, fake))

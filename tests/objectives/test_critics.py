@@ -252,7 +252,7 @@ def unit(norm):
 
 @pytest.mark.parametrize(("norm", "two", "one", "slide"), [(0.5, 0.25, 0, 0), (3.0, 4, 4, 2), (1.0, 0, 0, 0)])
 def test_one_side_is_squared_too(norm, two, one, slide):
-    """Erratum E14: the slides' one-sided penalty is not squared, and subtracted."""
+    """The slides' one-sided penalty is not squared (see test_errata.py)."""
     real, fake = torch.randn(2, 8, 3, 2, 2, dtype=torch.float64)
     for one_sided, expected in ((False, two), (True, one)):
         found = GradientPenalty(1.0, one_sided)(linear(unit(norm)), real, fake)
@@ -320,7 +320,7 @@ def test_what_is_no_penalty_is_refused(penalties):
 
 
 def test_dragan_is_the_non_saturating_game_with_its_penalty():
-    """Erratum E19: not the saturating one."""
+    """Not the saturating one, as the slides have it (see test_errata.py)."""
     real, fake = torch.randn(2, 7)
     ours, saving = objectives.get("dragan", weight=3.0), objectives.get("non-saturating")
     assert ours.penalties[0].weight == 3.0
