@@ -95,10 +95,6 @@ def _momentum(name: str, value: Any) -> float:
     return float(value)
 
 
-def _fraction(name: str, value: Any) -> float | None:
-    return value if value == 0 else _momentum(name, value)
-
-
 SETTINGS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "steps": (3_000, whole),
     "batch_size": (128, functools.partial(whole, least=2)),
@@ -108,7 +104,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "beta1": (0.5, _momentum),
     "beta2": (0.99, _momentum),
     "decay": ("linear", _one_of(DECAYS)),
-    "average": (0.0, _fraction),
+    "average": (0.0, _momentum),
     "width": (128, whole),
     "depth": (2, whole),
     "latent_size": (8, whole),

@@ -11,6 +11,7 @@ from torch import nn
 
 from gan_course import fit, games, metrics, networks, objectives, runs
 from gan_course.data import sources, toy
+from gan_course.study import cells
 from gan_course.training import every
 
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
@@ -48,6 +49,10 @@ def spectral(module, iterations):
 def unpaired(size):
     stream = sources.Unpaired(X, X, sizes=[2, size]).stream(1, torch.device("cpu"), 0)
     return next(stream)
+
+
+def contestant(**settings):
+    return cells.complete("hinge", settings)
 
 
 NAMES = ("game", "data", "objective", "device")
@@ -110,6 +115,10 @@ CALLS = {
     metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
     metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
+    contestant: (
+        {name: default for name, (default, _) in cells.SETTINGS.items()},
+        [name for name in cells.SETTINGS if name not in ("optimizer", "decay")],
+    ),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],

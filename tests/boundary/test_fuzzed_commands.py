@@ -17,7 +17,7 @@ from fuzzing import SETTINGS, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_course import cli, headlines, runs
+from gan_course import cli, headlines, runs, study
 
 ROOT = Path(cli.__file__).parents[1]
 NAMES = tuple(field.name for field in fields(runs.Configuration))
@@ -77,7 +77,7 @@ NUMBERS = [
 VALUES = st.one_of(
     TEXT, st.sampled_from([*NUMBERS, "gan", "ring", "digits", "cuda:9", "meta", "cpu", "--", "-", "--help"])
 )
-LONE = ("--resume", "--overwrite", "--sync-batch-norm", "--restart")
+LONE = ("--resume", "--overwrite", "--sync-batch-norm", "--restart", "--retry")
 OPTIONS = st.dictionaries(st.sampled_from([*FLAGS, "--devices", "--nodes", "--unknown", *LONE[:3]]), VALUES, max_size=3)
 
 
@@ -104,6 +104,7 @@ def _without_training():
     with (
         mock.patch.object(runs, "train", side_effect=Trained),
         mock.patch.object(headlines, "_play", side_effect=Trained),
+        mock.patch.object(study, "_client", side_effect=Trained),
         mock.patch("lightning_fabric.Fabric", side_effect=Trained),
     ):
         yield
@@ -238,3 +239,31 @@ def test_a_bad_option_of_a_headline_is_named(course, flag, value):
     assert code == 1
     assert f"{flag} {value}" in err
     assert not (course / headlines.RUNS).exists()
+
+
+# Studies
+
+STUDY = """title = "t"
+objectives = ["hinge", "wgan"]
+data = ["ring"]
+seeds = { choose = [1], report = [2] }
+settings = { steps = 3, learning_rate = [0.1, 0.2] }
+for = { wgan = { clip = 0.1 } }
+"""
+PARTS = st.sampled_from(
+    ["title", "hinge", "[1]", "[2]", "3", "0.2", "clip", "0.1", '"ring"', "steps", "{", "=", "wgan"]
+)
+OTHERS = st.sampled_from(["nan", "-1", "[]", "{}", "1e400", "true", '"x"', "1979-05-27", "[[1]]", '""', "mnist"]) | TEXT
+
+
+@given(
+    PARTS, OTHERS, st.dictionaries(st.sampled_from(["--workers", "--out", "--retry", "--restart"]), VALUES, max_size=2)
+)
+def test_studies(tmp_path_factory, part, other, asked):
+    if "\0" not in (out := asked.get("--out", "")) and Path(out).is_absolute():
+        return
+    folder = tmp_path_factory.mktemp("study", numbered=True)
+    (folder / "a.toml").write_text(STUDY.replace(part, other), encoding="utf-8")
+    with contextlib.chdir(folder):
+        refused(["study", "a.toml", *told(asked)], folder, begins=True)
+    shutil.rmtree(folder)
