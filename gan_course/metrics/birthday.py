@@ -43,13 +43,12 @@ def implied_support(draws: int, probability: float = 0.5) -> float:
 
     $$N = \frac{s(s-1)}{2\ln\frac1{1-P}} \qquad\Big(\approx \frac{s^2}{2\ln2}\text{ for } P = \tfrac12\Big)$$
 
-    Infinite for probability 0. Raises `ValueError` for a probability outside [0, 1).
+    Raises `ValueError` for a probability outside (0, 1).
     """
     s = whole("draws", draws, least=2)
-    if number("probability", probability, most=1) == 1:
+    if number("probability", probability, positive=True, most=1) == 1:
         raise ValueError("probability=1 was given; it must be below 1: certain collisions only say that draws are many")
-    rate = -math.log1p(-probability)
-    return s * (s - 1) / 2 / rate if rate > 0 else math.inf
+    return s * (s - 1) / 2 / -math.log1p(-probability)
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class Birthday:
         Where every batch does, the share is taken as half a batch less than one: an upper bound, from smaller batches
         a better one can be had.
         """
+        if not self.collisions:
+            return math.inf
         return implied_support(self.draws, min(self.probability, 1 - 0.5 / self.batches))
 
     @property
@@ -114,7 +115,7 @@ def birthday(samples: Float[Tensor, "n *shape"], draws: int, threshold: float | 
         raise ValueError(f"samples has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
     x = bounded("samples", x, x.dtype).flatten(1)
     s = whole("draws", draws, least=2)
-    number("threshold", threshold)
+    threshold = number("threshold", threshold)
     if len(x) < s:
         raise ValueError(
             f"draws={s} was given for {len(x)} samples; allowed: up to {len(x)}, better a twentieth of it."

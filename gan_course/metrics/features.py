@@ -96,7 +96,7 @@ def look(name: str, images: object, network: object, method: str, batch_size: in
             f"network must be a module, a function from images to a tensor (n, d), or None, not a "
             f"{type(network).__name__}"
         )
-    whole("batch_size", batch_size)
+    batch_size = whole("batch_size", batch_size)
     images = checked_images(name, images)
     if network is None:
         if images.shape[1:] != (1, 28, 28):

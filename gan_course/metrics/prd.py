@@ -101,7 +101,7 @@ def prd(
     for name, value, most in (("clusters", clusters, 100_000), ("runs", runs, 100_000)):
         whole(name, value, most=most)
     whole("angles", angles, least=3, most=1_000_001)
-    whole("seed", seed, least=0, most=2**32 - 1 - int(runs))
+    seed = whole("seed", seed, least=0, most=2**32 - 1 - int(runs))
     if len(r) != len(f):
         raise ValueError(
             f"real holds {len(r)} samples and fake {len(f)}; allowed: as many of both, or the clusters are those of "
@@ -115,7 +115,7 @@ def prd(
     both = torch.cat([r, f])
     both = both - both.mean(0)
     both = both / (float(both.abs().max()) or 1.0)  # k-means squares and sums: numbers near 1 keep their digits
-    curves = [_curve(both, int(clusters), int(angles), seed + run) for run in range(runs)]
+    curves = [_curve(both, int(clusters), int(angles), seed + run) for run in range(int(runs))]
     precision, recall = (torch.stack(list(found)).mean(0) for found in zip(*curves, strict=True))
     return PrecisionRecallCurve(precision, recall)
 

@@ -29,7 +29,6 @@ def test_the_product_itself():
 
 def test_support_and_probability_are_inverse():
     assert implied_support(23) == pytest.approx(23 * 22 / (2 * math.log(2)))
-    assert implied_support(50, 0) == math.inf
     for support in (1_000, 50_000):
         assert implied_support(60, 1 - math.exp(-60 * 59 / 2 / support)) == pytest.approx(support)
 
@@ -72,6 +71,7 @@ def test_near_duplicates_are_counted_by_the_threshold():
         (lambda u: u(birthday)(torch.zeros(5, 2), 2, -1.0), "threshold=-1.0 was given"),
         (lambda u: u(birthday)(torch.zeros(5, 2) / 0, 2, 0.1), "samples holds 10 values that are NaN"),
         (lambda u: u(birthday_draws)(0), "support=0 was given"),
+        (lambda u: u(implied_support)(23, 0), "probability=0 was given; it must be .* above 0"),
         (lambda u: u(implied_support)(23, 1), "probability=1 was given; it must be below 1"),
         (lambda u: u(collision_probability)(0, 5), "draws=0 was given"),
     ],
