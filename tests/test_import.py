@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = ["pandas", "matplotlib", "sklearn", "scipy", "torchvision", "ot", "anywidget", "ipywidgets", "IPython"]
+HEAVY = [
+    "pandas",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "torchvision",
+    "ot",
+    "torchmetrics",
+    "anywidget",
+    "ipywidgets",
+    "IPython",
+]
 
 CODE = """
 import json, sys, time

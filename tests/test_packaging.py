@@ -75,9 +75,9 @@ def requirements() -> list[Requirement]:
 
 
 def test_the_extras_are_those_that_the_course_names():
-    assert set(EXTRAS) == {"book", "test", "study", "scale", "bench", "dev"}
+    assert set(EXTRAS) == {"book", "test", "study", "inception", "scale", "bench", "dev"}
     (everything,) = [Requirement(line) for line in EXTRAS["dev"] if line.startswith("gan-course[")]
-    assert everything.extras == {"book", "test", "study", "scale", "bench"}
+    assert everything.extras == {"book", "test", "study", "inception", "scale", "bench"}
 
 
 def test_only_lower_bounds_except_for_jupyter_book():
@@ -103,8 +103,8 @@ def imported(path: Path) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    # Running chapters needs Jupyter, and several processes Lightning Fabric.
-    extras = {"execution.py": "book", "processes.py": "scale"}
+    # Running chapters needs Jupyter, several processes Lightning Fabric, and the Inception network torch-fidelity.
+    extras = {"execution.py": "book", "processes.py": "scale", "features.py": "inception"}
     owners = packages_distributions()
     for path in (ROOT / "gan_course").rglob("*.py"):
         more = {canonicalize_name(Requirement(line).name) for line in EXTRAS.get(extras.get(path.name), ())}

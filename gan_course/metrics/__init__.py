@@ -1,10 +1,19 @@
 """Judgements on samples: none of them takes part in training, and each was shown to reject what it must reject.
 
 Which to take: in the plane, where the modes are known, `mode_coverage`; for any two sets of points, `wasserstein`;
-for digits, `frechet_digits` and `class_histogram` with `total_variation`; for copies of the training set,
-`nearest_neighbours` and `memorisation`.
+for images, `fid` and `kid` in the features of a network (ours for digits, `inception` for photographs),
+`precision_recall` and `prd`, which tell bad samples from missing ones; `inception_score` where no real data are at
+hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a generator that has few
+samples, `birthday`. `parzen` is there for comparison with papers that used it. Each can be fooled: take several.
 """
 
+from gan_course.metrics.birthday import (
+    Birthday,
+    birthday,
+    birthday_draws,
+    collision_probability,
+    implied_support,
+)
 from gan_course.metrics.digits import (
     LeNet,
     class_histogram,
@@ -13,26 +22,59 @@ from gan_course.metrics.digits import (
     lenet,
     lenet_metadata,
 )
+from gan_course.metrics.features import Inception, class_probabilities, image_features, inception
 from gan_course.metrics.frechet import frechet_distance, frechet_gaussians
+from gan_course.metrics.frechet_inception import fid
 from gan_course.metrics.histograms import total_variation
+from gan_course.metrics.inception_score import InceptionScore, inception_score
+from gan_course.metrics.kernel import KernelDistance, kernel_distance, kid
+from gan_course.metrics.mifid import MiFID, mifid
 from gan_course.metrics.modes import ModeCoverage, mode_coverage
 from gan_course.metrics.neighbours import Memorisation, memorisation, nearest_neighbours
+from gan_course.metrics.parzen import ParzenLikelihood, parzen, parzen_density
+from gan_course.metrics.prd import PrecisionRecallCurve, prd, prd_curve
+from gan_course.metrics.precision_recall import PrecisionRecall, precision_recall
 from gan_course.metrics.transport import wasserstein
 
 __all__ = [
+    "Birthday",
+    "Inception",
+    "InceptionScore",
+    "KernelDistance",
     "LeNet",
     "Memorisation",
+    "MiFID",
     "ModeCoverage",
+    "ParzenLikelihood",
+    "PrecisionRecall",
+    "PrecisionRecallCurve",
+    "birthday",
+    "birthday_draws",
     "class_histogram",
+    "class_probabilities",
+    "collision_probability",
     "digit_features",
+    "fid",
     "frechet_digits",
     "frechet_distance",
     "frechet_gaussians",
+    "image_features",
+    "implied_support",
+    "inception",
+    "inception_score",
+    "kernel_distance",
+    "kid",
     "lenet",
     "lenet_metadata",
     "memorisation",
+    "mifid",
     "mode_coverage",
     "nearest_neighbours",
+    "parzen",
+    "parzen_density",
+    "prd",
+    "prd_curve",
+    "precision_recall",
     "total_variation",
     "wasserstein",
 ]

@@ -62,3 +62,20 @@ def same_dimension(name_x: str, x: Tensor, name_y: str, y: Tensor) -> None:
             f"{name_x} has points of {tuple(x.shape[1:])} coordinates and {name_y} of {tuple(y.shape[1:])}; "
             "allowed: the same for both. Compare sets from the same space."
         )
+
+
+def unit_range(name: str, images: Tensor, allowed: str) -> None:
+    """Refuse images with values outside [0, 1]."""
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name} has values from {low:.4g} to {high:.4g}; allowed: {allowed}. "
+            "Map [-1, 1] to it with (images + 1) / 2, bytes with images / 255; clamp what is meant to be cut off."
+        )
+
+
+def at_least(name: str, x: Tensor, least: int, why: str) -> None:
+    """Refuse a set of too few samples."""
+    if len(x) < least:
+        given = "1 sample" if len(x) == 1 else f"{len(x)} samples"
+        raise ValueError(f"{name} holds {given}; allowed: at least {least}, {why}. Draw more samples.")

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.metrics._checks import finite
+from gan_course.metrics._checks import finite, unit_range
 from gan_course.metrics.frechet import between_sets
 
 WEIGHTS = Path(__file__).with_name("lenet.safetensors")
@@ -84,17 +84,13 @@ def _digits(name: str, images: object) -> Tensor:
             'want it: torch.nn.functional.interpolate(images, (28, 28), mode="bilinear", antialias=True), '
             "on both sides of a comparison."
         )
-    low, high = float(images.min()), float(images.max())
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"{name} has values from {low:.4g} to {high:.4g}; allowed: {allowed}. "
-            "Map [-1, 1] to it with (images + 1) / 2, bytes with images / 255; clamp what is meant to be cut off."
-        )
+    unit_range(name, images, allowed)
     return images.float()
 
 
 @torch.no_grad()
-def _seen(name: str, images: object, look: str) -> Tensor:
+def seen(name: str, images: object, look: str) -> Tensor:
+    """What the LeNet makes of checked images; `look`: "features" or "forward"."""
     images = _digits(name, images)
     method = getattr(_judge(images.device), look)
     return torch.cat([method(batch) for batch in images.split(_BATCH)])
@@ -105,7 +101,7 @@ def digit_features(images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 84"]:
 
     Raises `ValueError` for images of another size or outside [0, 1], for NaN, and for an empty set.
     """
-    return _seen("images", images, "features")
+    return seen("images", images, "features")
 
 
 def frechet_digits(images_a: Float[Tensor, "n 1 28 28"], images_b: Float[Tensor, "m 1 28 28"]) -> float:
@@ -119,7 +115,7 @@ def frechet_digits(images_a: Float[Tensor, "n 1 28 28"], images_b: Float[Tensor,
     Raises `ValueError` for images that are not 28 × 28 or lie outside [0, 1], for NaN, and for fewer than two images.
     Source: heusel2017ttur, with our LeNet in place of Inception.
     """
-    a, b = _seen("images_a", images_a, "features"), _seen("images_b", images_b, "features")
+    a, b = seen("images_a", images_a, "features"), seen("images_b", images_b, "features")
     return between_sets("images_a", a, "images_b", b)
 
 
@@ -130,5 +126,5 @@ def class_histogram(images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "10"]:
 
     Raises `ValueError` as `frechet_digits` does.
     """
-    classes = _seen("images", images, "forward").argmax(1).cpu()
+    classes = seen("images", images, "forward").argmax(1).cpu()
     return torch.bincount(classes, minlength=10).double() / len(classes)

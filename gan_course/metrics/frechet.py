@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_course.metrics._checks import finite, points, same_dimension
+from gan_course.metrics._checks import at_least, finite, points, same_dimension
 
 
 def _root(name: str, covariance: object) -> Tensor:
@@ -81,15 +81,19 @@ def between_sets(name_a: str, features_a: Tensor, name_b: str, features_b: Tenso
     a, b = points(name_a, features_a), points(name_b, features_b)
     same_dimension(name_a, a, name_b, b)
     for name, x in ((name_a, a), (name_b, b)):
-        if len(x) < 2:
-            raise ValueError(f"{name} holds 1 sample; allowed: at least 2, for a covariance. Draw more samples.")
-        if len(x) <= x.shape[1]:
-            warnings.warn(
-                f"{name} holds {len(x)} samples of {x.shape[1]} features: the covariance is singular and the distance "
-                "is far too large; use more samples than features, better ten times as many.",
-                stacklevel=3,
-            )
+        enough(name, x, stacklevel=4)
     return frechet_gaussians(a.mean(0), _covariance(a), b.mean(0), _covariance(b))
+
+
+def enough(name: str, x: Tensor, stacklevel: int) -> None:
+    """Refuse a set that has no covariance, and warn of one whose covariance is singular."""
+    at_least(name, x, 2, "for a covariance")
+    if len(x) <= x.shape[1]:
+        warnings.warn(
+            f"{name} holds {len(x)} samples of {x.shape[1]} features: the covariance is singular and the distance "
+            "is far too large; use more samples than features, better ten times as many.",
+            stacklevel=stacklevel,
+        )
 
 
 def _covariance(x: Tensor) -> Tensor:

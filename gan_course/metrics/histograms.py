@@ -6,7 +6,8 @@ from torch import Tensor
 from gan_course.metrics._checks import finite
 
 
-def _histogram(name: str, p: object) -> Tensor:
+def histogram(name: str, p: object) -> Tensor:
+    """`p` in float64 on the CPU, if it is a vector of shares."""
     allowed = "a vector (k,) of shares, not negative, with sum 1"
     p = finite(name, p, allowed).cpu().double()
     if p.dim() != 1:
@@ -26,7 +27,7 @@ def total_variation(p: Float[Tensor, " k"], q: Float[Tensor, " k"]) -> float:
 
     Raises `ValueError` for other shapes, different lengths, negative shares, and a sum other than 1.
     """
-    p, q = _histogram("p", p), _histogram("q", q)
+    p, q = histogram("p", p), histogram("q", q)
     if len(p) != len(q):
         raise ValueError(f"p has {len(p)} classes and q has {len(q)}; allowed: the same classes in the same order.")
     return float((p - q).abs().sum() / 2)

@@ -17,6 +17,8 @@ from gan_course.training import every
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
 MODULE = nn.Linear(2, 2)
 SAMPLES = (X, X + 1)
+IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+SHARES = torch.tensor([0.25, 0.75])
 IMAGE = dict(size=8, channels=1, width=2, hidden=0)
 
 
@@ -53,6 +55,14 @@ def unpaired(size):
 
 def contestant(**settings):
     return cells.complete("hinge", settings)
+
+
+def pixels(images):
+    return images.flatten(1)
+
+
+def f_score(beta):
+    return metrics.prd_curve(SHARES, SHARES).f(beta)
 
 
 NAMES = ("game", "data", "objective", "device")
@@ -119,12 +129,39 @@ CALLS = {
         {name: default for name, (default, _) in cells.SETTINGS.items()},
         [name for name in cells.SETTINGS if name not in ("optimizer", "decay")],
     ),
+    metrics.parzen: (dict(samples=X, test=X + 1, validation=X + 2, bandwidths=[0.1, 0.5]), ()),
+    metrics.parzen_density: (dict(samples=X, x=X, bandwidth=1.0), ("bandwidth",)),
+    metrics.inception_score: (dict(probabilities=SHARES.expand(6, 2), splits=2, seed=0), ("splits", "seed")),
+    metrics.fid: (dict(images_a=IMAGES, images_b=IMAGES, network=pixels), ()),
+    metrics.kid: (
+        dict(images_a=IMAGES, images_b=IMAGES, network=pixels, subsets=1, subset_size=3, seed=0),
+        ("subsets", "subset_size", "seed"),
+    ),
+    metrics.kernel_distance: (
+        dict(features_a=X, features_b=X, subsets=1, subset_size=3, seed=0),
+        ("subsets", "subset_size", "seed"),
+    ),
+    metrics.mifid: (dict(images=IMAGES, train=IMAGES, network=pixels, threshold=0.1), ("threshold",)),
+    metrics.image_features: (dict(images=IMAGES, network=pixels, batch_size=2), ("batch_size",)),
+    metrics.class_probabilities: (dict(images=IMAGES, network=pixels, batch_size=2), ("batch_size",)),
+    metrics.precision_recall: (dict(real=X, fake=X + 1, k=2), ("k",)),
+    metrics.prd: (
+        dict(real=X, fake=X + 1, clusters=2, runs=1, angles=5, seed=0),
+        ("clusters", "runs", "angles", "seed"),
+    ),
+    metrics.prd_curve: (dict(reference=SHARES, evaluated=SHARES, angles=5), ("angles",)),
+    f_score: (dict(beta=1.0), ("beta",)),
+    metrics.birthday: (dict(samples=X, draws=3, threshold=0.1), ("draws", "threshold")),
+    metrics.birthday_draws: (dict(support=365), ("support",)),
+    metrics.collision_probability: (dict(draws=23, support=365), ("draws", "support")),
+    metrics.implied_support: (dict(draws=23, probability=0.5), ("draws", "probability")),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],
     ),
 }
-OPTIONAL = {"until", "average", "latent_size", "width", "learning_rate", "discriminator_steps"}  # None is right too
+# None is right too
+OPTIONAL = {"until", "average", "latent_size", "width", "learning_rate", "discriminator_steps", "subset_size"}
 OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
 
 

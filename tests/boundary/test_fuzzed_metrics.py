@@ -50,7 +50,10 @@ def wrong(found) -> bool:
 BINARY = {
     metrics.frechet_digits: ("images_a", "images_b"),
     metrics.frechet_distance: ("features_a", "features_b"),
+    metrics.kernel_distance: ("features_a", "features_b"),
     metrics.nearest_neighbours: ("samples", "reference"),
+    metrics.prd_curve: ("reference", "evaluated"),
+    metrics.precision_recall: ("real", "fake"),
     metrics.total_variation: ("p", "q"),
     metrics.wasserstein: ("x", "y"),
 }
@@ -71,11 +74,13 @@ def test_any_two_sets(metric, both):
 
 def obviously_right(metric, a, b) -> bool:
     """Whether there is no reason to refuse two sets."""
-    if metric in (metrics.frechet_digits, metrics.total_variation) or 0 in (a.numel(), b.numel(), a.ndim, b.ndim):
+    no_samples = (metrics.frechet_digits, metrics.total_variation, metrics.prd_curve)
+    if metric in no_samples or 0 in (a.numel(), b.numel(), a.ndim, b.ndim):
         return False  # most of what is drawn here is no image in [0, 1], and no histogram
     large = max(float(a.abs().max()), float(b.abs().max())) > 1e15
-    allowed = {metrics.nearest_neighbours: range(2, 9)}.get(metric, range(1, 3))
-    enough = min(len(a), len(b)) > 1 or metric is not metrics.frechet_distance
+    allowed = {metrics.nearest_neighbours: range(2, 9), metrics.precision_recall: range(2, 9)}.get(metric, range(1, 3))
+    least = {metrics.frechet_distance: 2, metrics.kernel_distance: 2, metrics.precision_recall: 4}.get(metric, 1)
+    enough = min(len(a), len(b)) >= least
     return a.ndim == b.ndim and a.ndim in allowed and a.shape[1:] == b.shape[1:] and enough and not large
 
 
@@ -98,6 +103,81 @@ def test_images_of_the_right_size(n, dtype, value):
         assert found is None or finite(found)
     distance = answer(("images_a", "images_b"), metrics.frechet_digits, images, images)
     assert distance == (pytest.approx(0, abs=1e-6) if right and n > 1 else None)
+
+
+def pixels(images):
+    return images.flatten(1)
+
+
+@given(
+    st.sampled_from([metrics.fid, metrics.kid, metrics.mifid]),
+    st.lists(st.one_of(tensors(dims=(4, 4), largest=1), anything(dims=(3, 5))), min_size=2, max_size=2),
+)
+def test_distances_of_any_images_in_any_features(metric, both):
+    names = ("images", "train") if metric is metrics.mifid else ("images_a", "images_b")
+    found = answer((*names, "network"), metric, *both, pixels, **({"subsets": 1} if metric is metrics.kid else {}))
+    if found is not None:
+        assert finite(*both)
+        assert not wrong(found)
+        assert all(bool(((x >= 0) & (x <= 1)).all()) for x in both)
+
+
+@given(pair(dims=(2, 3)) | st.tuples(anything(), anything()), SETTINGS | st.integers(1, 3))
+def test_precision_and_recall(both, k):
+    found = answer(("real", "fake", "k"), metrics.precision_recall, *both, k)
+    if found is not None:
+        assert 0 <= found.precision <= 1
+        assert 0 <= found.recall <= 1
+        itself = metrics.precision_recall(both[0], both[0], k)
+        assert (itself.precision, itself.recall) == (1, 1)
+
+
+@given(st.lists(st.one_of(tensors(dims=(2, 2), sizes=(4, 4)), anything(dims=(1, 2))), min_size=2, max_size=2))
+def test_curves_of_any_samples(both):
+    found = answer(("real", "fake"), metrics.prd, *both, clusters=2, runs=1, angles=5)
+    if found is not None:
+        assert finite(*both)
+        assert bool(((found.precision >= 0) & (found.precision <= 1)).all())
+        assert bool(((found.recall >= 0) & (found.recall <= 1)).all())
+        assert 0 <= found.f_8 <= 1
+        assert 0 <= found.f_1_8 <= 1
+
+
+@given(st.one_of(anything(), tensors(dims=(2, 2), largest=50)), st.booleans(), SETTINGS | st.integers(1, 4))
+def test_inception_scores(x, softmax, splits):
+    if softmax and isinstance(x, torch.Tensor) and x.is_floating_point() and x.ndim == 2:
+        x = x.softmax(1)
+    found = answer(("probabilities", "splits"), metrics.inception_score, x, splits)
+    if found is not None:
+        assert not wrong(found)
+        assert 1 <= found.mean <= x.shape[1] * (1 + 1e-9)
+
+
+@given(pair(dims=(2, 3)), anything(), SETTINGS | st.floats(1e-3, 1e6), st.booleans())
+def test_parzen_windows(both, other, bandwidth, sound):
+    samples, x = both if sound else (both[0], other)
+    found = answer(("samples", "x", "bandwidth"), metrics.parzen_density, samples, x, bandwidth)
+    assert found is None or (not wrong(found) and finite(samples, x))
+    found = answer(("samples", "test", "validation", "bandwidths"), metrics.parzen, samples, x, samples, [bandwidth])
+    assert found is None or (math.isfinite(found.mean) and math.isfinite(found.standard_error))
+
+
+@given(st.one_of(anything(), tensors(dims=(2, 3))), SETTINGS | st.integers(2, 3), SETTINGS | st.floats(0, 1e3))
+def test_birthdays(samples, draws, threshold):
+    found = answer(("samples", "draws", "threshold"), metrics.birthday, samples, draws, threshold)
+    if found is not None:
+        assert finite(samples)
+        assert 0 <= found.collisions <= found.batches == len(samples) // draws
+        assert found.collisions <= found.pairs
+        assert min(found.support, found.effective_support) > 0
+
+
+@given(SETTINGS | st.integers(1, 10**7), SETTINGS | st.integers(1, 2**53))
+def test_collisions_of_any_numbers(draws, support):
+    found = answer(("draws", "support"), metrics.collision_probability, draws, support)
+    assert found is None or 0 <= found <= 1
+    found = answer(("support",), metrics.birthday_draws, support)
+    assert found is None or found >= 2
 
 
 @given(pair(), anything(), SETTINGS | st.floats(1e-3, 1e6), SETTINGS | st.floats(0.1, 1), st.booleans())

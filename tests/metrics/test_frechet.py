@@ -100,7 +100,8 @@ def test_features_in_single_precision():
 
 @pytest.mark.parametrize(("n", "warned"), [(5, True), (8, True), (9, False)])
 def test_a_warning_where_the_covariance_must_be_singular(n, warned, unchecked, monkeypatch):
-    monkeypatch.setattr(frechet, "between_sets", unchecked(frechet.between_sets))  # no frames between it and its caller
+    for name in ("between_sets", "enough"):  # no frames between it and its caller
+        monkeypatch.setattr(frechet, name, unchecked(getattr(frechet, name)))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         unchecked(frechet_distance)(normal(100, 8), normal(n, 8, seed=1))
