@@ -1,5 +1,6 @@
 """Games: networks that play by an objective, in turns."""
 
+from gan_course.games.alone import DiscriminatorAlone
 from gan_course.games.base import (
     Batch,
     Game,
@@ -26,6 +27,7 @@ __all__ = [
     "VAE",
     "AutoEncoder",
     "Batch",
+    "DiscriminatorAlone",
     "Game",
     "Turn",
     "adam",

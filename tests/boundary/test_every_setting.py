@@ -115,6 +115,11 @@ CALLS = {
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, optimizer=games.sgd(), rate=games.constant),
         ("latent_size",),
     ),
+    games.DiscriminatorAlone: (
+        dict(discriminator=MODULE, shape=(2,), steps=2, step_size=0.1, noise=1.0, restarted=0.5, pool=8, limits=(0, 1))
+        | dict(magnitude=0.1, objective="minimax", sampling_steps=2, optimizer=games.sgd(), rate=games.constant),
+        ("steps", "step_size", "noise", "restarted", "pool", "magnitude", "sampling_steps"),
+    ),
     every: (dict(rounds=1, callback=print), ("rounds",)),
     trained: (
         dict(rounds=1, batch_size=2, seed=0, until=1, players=["generator"], history=None, callbacks=())
@@ -161,7 +166,8 @@ CALLS = {
     ),
 }
 # None is right too
-OPTIONAL = {"until", "average", "latent_size", "width", "learning_rate", "discriminator_steps", "subset_size"}
+OPTIONAL = {"until", "average", "sampling_steps", "subset_size"}
+OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
 OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
 
 
