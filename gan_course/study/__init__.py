@@ -23,9 +23,9 @@ from gan_course.checks import whole
 from gan_course.study import cells
 from gan_course.study.cells import Cell, StudyError
 from gan_course.study.plan import Study, read
-from gan_course.study.table import Table
+from gan_course.study.table import Table, cell_of, stored
 
-__all__ = ["Cell", "Outcome", "Study", "StudyError", "Table", "cells", "read", "run"]
+__all__ = ["Cell", "Outcome", "Study", "StudyError", "Table", "cell_of", "cells", "read", "run", "stored"]
 
 PATIENCE = 20  # seconds to wait for a scheduler, and for its first worker
 

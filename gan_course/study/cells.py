@@ -1,9 +1,12 @@
 """A cell of a study: one objective with one setting on one data set and one seed, trained and judged.
 
-All objectives play with the same networks: perceptrons, without batch normalisation, which a gradient penalty does not
-allow. Where the discriminator is an auto-encoder (`ebgan`) it has hidden layers of the same widths. A cell trains for
-a number of `steps`, those of both players together, so that a setting with five steps of the discriminator per step of
-the generator has as much computation to spend as one with a single step, and not three times as much.
+All objectives play with the same networks: perceptrons for points, small convolutional networks for images, where a
+discriminator under a gradient penalty does without batch normalisation (`normalise`). Where the discriminator is an
+auto-encoder (`ebgan`, `began`) it is a perceptron with as many hidden layers, as wide, and a code between them.
+
+A cell trains for a number of `steps`, those of both players together, so that a setting with five steps of the
+discriminator per step of the generator has as much computation to spend as one with a single step, and not three times
+as much.
 """
 
 import contextlib
@@ -24,7 +27,7 @@ from torch import Tensor, nn
 
 from gan_course import data, games, metrics, networks, objectives, provenance, training
 from gan_course.chapter import seed_everything
-from gan_course.checks import number, whole
+from gan_course.checks import instance, number, whole
 from gan_course.errors import CourseError, Diverged, UnknownName
 
 PHASES = ("choose", "report")
@@ -68,8 +71,8 @@ class Cell:
 
 
 def contestants() -> list[str]:
-    """What can play: every objective by name."""
-    return objectives.names()
+    """What can play: every objective by name, and BEGAN, which is a game of its own."""
+    return [*objectives.names(), "began"]
 
 
 def in_words(settings: Mapping[str, Any]) -> str:
@@ -87,6 +90,10 @@ def _one_of(allowed: Mapping[str, Any]) -> Callable[[str, Any], Any]:
         return value
 
     return check
+
+
+def _truth(name: str, value: Any) -> None:
+    instance(name, value, bool, "true or false")
 
 
 def _momentum(name: str, value: Any) -> float:
@@ -109,13 +116,16 @@ SETTINGS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "depth": (2, whole),
     "latent_size": (8, whole),
     "fourier": (0, functools.partial(whole, least=0, most=24)),
+    "normalise": (True, _truth),
     "code": (8, whole),
     "samples": (2_500, functools.partial(whole, least=100)),
 }
 """What can be set of every contestant: the default, and the check. Anything else is the objective's own.
 
 `steps`: of both players together; `average`: share of itself that the average of the generator keeps, 0: none;
-`width`, `depth`: units and number of hidden layers; `fourier`: octaves that the discriminator sees beside a point;
+`width`, `depth`: units and number of hidden layers (of convolutional networks: units of their one fully connected
+layer, beside a quarter as many channels); `fourier`: octaves that the discriminator sees beside a point; `normalise`:
+batch normalisation in the discriminator of images, without which a gradient penalty must do;
 `code`: coordinates of an auto-encoder's code; `samples`: how many are judged.
 """
 
@@ -131,7 +141,7 @@ def complete(objective: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any
         check(name, common[name])
     own = {name: value for name, value in settings.items() if name not in SETTINGS}
     try:
-        objectives.get(objective, **own)
+        _balanced(common, **own) if objective == "began" else objectives.get(objective, **own)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{error}; set of every objective can be: {', '.join(SETTINGS)}") from None
     return common, own
@@ -140,34 +150,60 @@ def complete(objective: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any
 # Games
 
 
+def _balanced(common: Mapping[str, Any], diversity: float = 0.5, gain: float = 1e-3) -> None:
+    """Check what is set of BEGAN."""
+    number("diversity", diversity, most=1)
+    number("gain", gain)
+    if common["discriminator_steps"] != 1:
+        raise ValueError(
+            f"discriminator_steps={common['discriminator_steps']} was given for began, whose players move "
+            "at once; it must be 1"
+        )
+
+
 def build(cell: Cell, sample: tuple[int, ...]) -> games.GAN:
     """The game of a cell for samples of that shape; its weights are drawn from the cell's seed."""
     common, own = complete(cell.objective, cell.settings)
-    hidden, flat = [common["width"]] * common["depth"], math.prod(sample)
-    image = len(sample) > 1
     seed_everything(cell.seed)
-    final = nn.Sigmoid if image else None
-    generator = networks.mlp(common["latent_size"], hidden, sample, final=final)
-    features = networks.Fourier(common["fourier"]) if common["fourier"] and not image else nn.Identity()
-    if cell.objective == "ebgan":
-        half = hidden[: -(-len(hidden) // 2)]
-        encoder = networks.mlp(flat, half, common["code"], activation=_leaky)
-        discriminator = networks.Reconstruction(
-            encoder, networks.mlp(common["code"], half, sample, activation=_leaky, final=final)
-        )
-    else:
-        inputs = flat * (1 + 2 * common["fourier"]) if not image else flat
-        discriminator = nn.Sequential(features, networks.mlp(inputs, hidden, activation=_leaky))
+    generator, judge = _pictorial(common, sample) if len(sample) > 1 else _planar(common, sample)
+    optimizer = OPTIMIZERS[common["optimizer"]]
     betas = {"betas": (common["beta1"], common["beta2"])} if common["optimizer"] == "adam" else {}
+    learning = {
+        "latent_size": common["latent_size"],
+        "optimizer": optimizer(common["learning_rate"], **betas),
+        "rate": DECAYS[common["decay"]],
+        "average": common["average"] or None,
+    }
+    if cell.objective == "began":
+        return games.BEGAN(generator, _reconstruction(common, sample, "mean absolute"), **own, **learning)
+    if cell.objective == "ebgan":
+        judge = _reconstruction(common, sample)
     return games.GAN(
         generator,
-        discriminator,
+        judge,
         objective=objectives.get(cell.objective, **own),
-        latent_size=common["latent_size"],
         discriminator_steps=common["discriminator_steps"],
-        optimizer=OPTIMIZERS[common["optimizer"]](common["learning_rate"], **betas),
-        rate=DECAYS[common["decay"]],
-        average=common["average"] or None,
+        **learning,
+    )
+
+
+def _planar(common: Mapping[str, Any], sample: tuple[int]) -> tuple[nn.Module, nn.Module]:
+    hidden, inputs = [common["width"]] * common["depth"], sample[0] * (1 + 2 * common["fourier"])
+    features = networks.Fourier(common["fourier"]) if common["fourier"] else nn.Identity()
+    judge = nn.Sequential(features, networks.mlp(inputs, hidden, activation=_leaky))
+    return networks.mlp(common["latent_size"], hidden, sample[0]), judge
+
+
+def _pictorial(common: Mapping[str, Any], sample: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
+    channels, width = max(1, common["width"] // 4), common["width"]
+    return networks.dcgan(sample[1], sample[0], common["latent_size"], channels, common["normalise"], hidden=width)
+
+
+def _reconstruction(common: Mapping[str, Any], sample: tuple[int, ...], error: str = "norm") -> nn.Module:
+    half, final = [common["width"]] * -(-common["depth"] // 2), nn.Sigmoid if len(sample) > 1 else None
+    encoder = networks.mlp(math.prod(sample), half, common["code"], activation=_leaky)
+    return networks.Reconstruction(
+        encoder, networks.mlp(common["code"], half, sample, activation=_leaky, final=final), error
     )
 
 
@@ -225,14 +261,18 @@ def as_mnist(images: Tensor) -> Tensor:
 
 def _digits(name: str) -> Data:
     @functools.cache
-    def test() -> tuple[Tensor, Tensor]:
+    def test() -> tuple[Tensor, Tensor, Tensor]:
         images = as_mnist(data.load(name, "test").images)
-        return images, metrics.class_histogram(images)
+        return images, metrics.digit_features(images), metrics.class_histogram(images)
 
     def judge(samples: Tensor) -> dict[str, float]:
-        images, (real, classes) = as_mnist(samples.clamp(0, 1)), test()
+        images, (real, features, classes) = as_mnist(samples.clamp(0, 1)), test()
+        n = min(len(images), len(real))
+        found = metrics.precision_recall(features[:n], metrics.digit_features(images[:n]))
         return {
             "frechet": metrics.frechet_digits(images, real),
+            "precision": found.precision,
+            "recall": found.recall,
             "class_variation": float(metrics.total_variation(metrics.class_histogram(images), classes)),
         }
 
@@ -240,7 +280,7 @@ def _digits(name: str) -> Data:
 
 
 DATA = {"ring": _points("ring"), "grid": _points("grid"), "digits": _digits("digits"), "mnist": _digits("mnist")}
-METRICS = ("modes", "quality", "wasserstein", "frechet", "class_variation")
+METRICS = ("modes", "quality", "wasserstein", "frechet", "precision", "recall", "class_variation")
 
 
 # Playing

@@ -8,6 +8,7 @@ seconds, device, torch, code              the wall time, the device, torch's ver
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_course import checkpoint
+from gan_course.errors import UnknownName
 from gan_course.study import cells
 from gan_course.study.cells import Cell, StudyError
 from gan_course.study.plan import Study
@@ -120,7 +122,7 @@ def read(path: str | Path) -> dict[Cell, Row]:
         raise StudyError(
             f"{path} is no table of a study ({error}); remove it, or give another file with --out"
         ) from None
-    return {_cell(row): {name: value for name, value in row.items() if name not in CELL} for row in rows}
+    return {cell_of(row): {name: value for name, value in row.items() if name not in CELL} for row in rows}
 
 
 def _row(row: dict[str, str]) -> dict[str, Any]:
@@ -131,5 +133,22 @@ def _row(row: dict[str, str]) -> dict[str, Any]:
     return {**row, **numbers, **missing, "seed": int(row["seed"])}
 
 
-def _cell(row: Row) -> Cell:
-    return Cell(**{name: row[name] for name in CELL})
+def stored(name: str = "are_gans_equal"):
+    """The table of a study that comes with the course, as a pandas `DataFrame`: the columns, then each setting by name.
+
+    Raises:
+        UnknownName: if there is none of that name.
+    """
+    import pandas
+
+    files = {path.stem: path for path in Path(__file__).parent.glob("*.csv")}
+    if name not in files:
+        raise UnknownName("stored study", name, files)
+    frame = pandas.read_csv(files[name], keep_default_na=False, na_values=dict.fromkeys(cells.METRICS, ""))
+    settings = pandas.DataFrame([json.loads(setting) for setting in frame["setting"]])
+    return frame.join(settings)
+
+
+def cell_of(row: Row) -> Cell:
+    """The cell of a row."""
+    return Cell(**{name: str(row[name]) for name in CELL} | {"seed": int(row["seed"])})

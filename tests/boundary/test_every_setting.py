@@ -132,7 +132,7 @@ CALLS = {
     metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
     contestant: (
         {name: default for name, (default, _) in cells.SETTINGS.items()},
-        [name for name in cells.SETTINGS if name not in ("optimizer", "decay")],
+        [name for name in cells.SETTINGS if name not in ("optimizer", "decay", "normalise")],
     ),
     metrics.parzen: (dict(samples=X, test=X + 1, validation=X + 2, bandwidths=[0.1, 0.5]), ()),
     metrics.parzen_density: (dict(samples=X, x=X, bandwidth=1.0), ("bandwidth",)),
