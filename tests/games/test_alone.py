@@ -158,3 +158,10 @@ def test_what_cannot_be_learnt_from_or_walked():
         alone(step_size=5.0, sampling_steps=200).sample(3)
     with pytest.raises(ValueError, match="scores of shape"):
         alone(nn.Linear(1, 1)).sample(3)
+
+
+def test_it_plays_in_one_process(monkeypatch):
+    game = alone()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    with pytest.raises(ValueError, match="plays in one process"):
+        game.opponents(3)
