@@ -62,3 +62,17 @@ def same_dimension(name_x: str, x: Tensor, name_y: str, y: Tensor) -> None:
             f"{name_x} has points of {tuple(x.shape[1:])} coordinates and {name_y} of {tuple(y.shape[1:])}; "
             "allowed: the same for both. Compare sets from the same space."
         )
+
+
+def histogram(name: str, p: object) -> Tensor:
+    """`p` as shares (k,) in float64 on the CPU, if it is a histogram."""
+    allowed = "a vector (k,) of shares, not negative, with sum 1"
+    p = finite(name, p, allowed).cpu().double()
+    if p.dim() != 1:
+        raise ValueError(f"{name} has shape {tuple(p.shape)}; allowed: {allowed}.")
+    if float(p.min()) < 0 or abs(float(p.sum()) - 1) > 1e-5:
+        raise ValueError(
+            f"{name} has smallest entry {float(p.min()):.4g} and sum {float(p.sum()):.6g}; allowed: {allowed}. "
+            "Divide counts by their sum."
+        )
+    return p

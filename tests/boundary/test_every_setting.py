@@ -109,6 +109,7 @@ CALLS = {
     metrics.mode_coverage: (dict(samples=X, centers=X, std=0.1, share=0.5), ("std", "share")),
     metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
+    metrics.transport_plan: (dict(p=torch.tensor([0.5, 0.5]), q=torch.ones(1), costs=torch.ones(2, 1)), ()),
     metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
     runs.Configuration: (
         CONFIGURATION,

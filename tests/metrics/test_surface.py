@@ -44,9 +44,10 @@ CALLS = {
     "mode_coverage": (POINTS, POINTS[:3], 0.1),
     "nearest_neighbours": (POINTS, POINTS[:40], 3),
     "total_variation": (torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])),
+    "transport_plan": (torch.tensor([0.5, 0.5]), torch.tensor([1.0]), torch.ones(2, 1)),
     "wasserstein": (POINTS[:, 0], POINTS[:50, 1], 2),
 }
-WITHOUT_SHAPES = {"LeNet", "Memorisation", "ModeCoverage", "lenet", "lenet_metadata"}
+WITHOUT_SHAPES = {"LeNet", "Memorisation", "ModeCoverage", "TransportPlan", "lenet", "lenet_metadata"}
 
 
 def checked(function):
