@@ -9,7 +9,7 @@ import torch
 from fuzzing import EVERY, NO_NUMBERS, answer
 from torch import nn
 
-from gan_course import fit, games, metrics, networks, objectives, runs
+from gan_course import fit, games, metrics, networks, objectives, runs, widgets
 from gan_course.data import sources, toy
 from gan_course.training import every
 
@@ -111,6 +111,10 @@ CALLS = {
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
     metrics.transport_plan: (dict(p=torch.tensor([0.5, 0.5]), q=torch.ones(1), costs=torch.ones(2, 1)), ()),
     metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
+    widgets.earth_mover: (
+        dict(pile=torch.tensor([1.0, 0, 0]), holes=torch.tensor([0.5, 0, 0.5]), title="T", description="D.", shift=1),
+        ("shift",),
+    ),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],
