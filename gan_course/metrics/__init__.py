@@ -1,10 +1,11 @@
 """Judgements on samples: none of them takes part in training, and each was shown to reject what it must reject.
 
-Which to take: in the plane, where the modes are known, `mode_coverage`; for any two sets of points, `wasserstein`;
-for images, `fid` and `kid` in the features of a network (ours for digits, `inception` for photographs),
-`precision_recall` and `prd`, which tell bad samples from missing ones; `inception_score` where no real data are at
-hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a generator that has few
-samples, `birthday`. `parzen` is there for comparison with papers that used it. Each can be fooled: take several.
+Which to take: in the plane, where the modes are known, `mode_coverage`; for any two sets of points, `wasserstein`, and
+`transport_plan` for two histograms; for images, `fid` and `kid` in the features of a network (ours for digits,
+`inception` for photographs), `precision_recall` and `prd`, which tell bad samples from missing ones; `inception_score`
+where no real data are at hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a
+generator that has few samples, `birthday`. `parzen` is there for comparison with papers that used it. Each can be
+fooled: take several.
 """
 
 from gan_course.metrics.birthday import (
@@ -34,7 +35,7 @@ from gan_course.metrics.neighbours import Memorisation, memorisation, nearest_ne
 from gan_course.metrics.parzen import ParzenLikelihood, parzen, parzen_density
 from gan_course.metrics.prd import PrecisionRecallCurve, prd, prd_curve
 from gan_course.metrics.precision_recall import PrecisionRecall, precision_recall
-from gan_course.metrics.transport import wasserstein
+from gan_course.metrics.transport import TransportPlan, transport_plan, wasserstein
 
 __all__ = [
     "Birthday",
@@ -48,6 +49,7 @@ __all__ = [
     "ParzenLikelihood",
     "PrecisionRecall",
     "PrecisionRecallCurve",
+    "TransportPlan",
     "birthday",
     "birthday_draws",
     "class_histogram",
@@ -76,5 +78,6 @@ __all__ = [
     "prd_curve",
     "precision_recall",
     "total_variation",
+    "transport_plan",
     "wasserstein",
 ]

@@ -79,3 +79,17 @@ def at_least(name: str, x: Tensor, least: int, why: str) -> None:
     if len(x) < least:
         given = "1 sample" if len(x) == 1 else f"{len(x)} samples"
         raise ValueError(f"{name} holds {given}; allowed: at least {least}, {why}. Draw more samples.")
+
+
+def histogram(name: str, p: object) -> Tensor:
+    """`p` as shares (k,) in float64 on the CPU, if it is a histogram."""
+    allowed = "a vector (k,) of shares, not negative, with sum 1"
+    p = finite(name, p, allowed).cpu().double()
+    if p.dim() != 1:
+        raise ValueError(f"{name} has shape {tuple(p.shape)}; allowed: {allowed}.")
+    if float(p.min()) < 0 or abs(float(p.sum()) - 1) > 1e-5:
+        raise ValueError(
+            f"{name} has smallest entry {float(p.min()):.4g} and sum {float(p.sum()):.6g}; allowed: {allowed}. "
+            "Divide counts by their sum."
+        )
+    return p

@@ -3,21 +3,7 @@ r"""Distance of two histograms."""
 from jaxtyping import Float
 from torch import Tensor
 
-from gan_course.metrics._checks import finite
-
-
-def histogram(name: str, p: object) -> Tensor:
-    """`p` in float64 on the CPU, if it is a vector of shares."""
-    allowed = "a vector (k,) of shares, not negative, with sum 1"
-    p = finite(name, p, allowed).cpu().double()
-    if p.dim() != 1:
-        raise ValueError(f"{name} has shape {tuple(p.shape)}; allowed: {allowed}.")
-    if float(p.min()) < 0 or abs(float(p.sum()) - 1) > 1e-5:
-        raise ValueError(
-            f"{name} has smallest entry {float(p.min()):.4g} and sum {float(p.sum()):.6g}; allowed: {allowed}. "
-            "Divide counts by their sum."
-        )
-    return p
+from gan_course.metrics._checks import histogram
 
 
 def total_variation(p: Float[Tensor, " k"], q: Float[Tensor, " k"]) -> float:

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_course.checks import number, whole
-from gan_course.metrics._checks import points, same_dimension
-from gan_course.metrics.histograms import histogram
+from gan_course.metrics._checks import histogram, points, same_dimension
 
 
 @dataclass(frozen=True, eq=False)

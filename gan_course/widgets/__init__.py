@@ -1,5 +1,7 @@
 """Moving figures: one ES module and one small Python file each, plain HTML in the book, an anywidget beside a kernel.
 
+`earth_mover` shows transport on a line: the reader shifts a pile and makes a plan; the page does the arithmetic.
+
 In a chapter (the stored output needs no kernel, no network and no widget runtime)::
 
     from gan_course.widgets import Recording, replay
@@ -16,10 +18,11 @@ a widget brings megabytes of runtime to a static page::
     live(game, real, rounds=3_000, every=20)
 """
 
+from gan_course.widgets.earth_mover import EarthMover, earth_mover
 from gan_course.widgets.recording import Frame, Recording
 from gan_course.widgets.replay import Replay, replay
 
-__all__ = ["Frame", "Live", "Recording", "Replay", "live", "replay"]
+__all__ = ["EarthMover", "Frame", "Live", "Recording", "Replay", "earth_mover", "live", "replay"]
 
 
 def __getattr__(name: str):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gan_course.training import History, fit
 from gan_course.widgets.recording import Recording
-from gan_course.widgets.replay import MODULE, _said, figure_data, frame_data
+from gan_course.widgets.replay import MODULE, figure_data, frame_data
+from gan_course.widgets.static import said
 
 
 class Live(anywidget.AnyWidget):
@@ -37,7 +38,7 @@ class Live(anywidget.AnyWidget):
         self.history: History | None = None
         self.recording = recording
         recording(game, History())
-        data = figure_data(recording, recording.frames, _said("title", title), _said("description", description), False)
+        data = figure_data(recording, recording.frames, said("title", title), said("description", description), False)
         super().__init__(data=data)
         self.on_msg(self._receive)
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import numpy as np
 
 from gan_course.plotting import FAKE, INK, REAL, SURFACE
 from gan_course.widgets.recording import Frame, Recording
+from gan_course.widgets.static import figure_html, png, said
 
 MODULE = Path(__file__).with_name("replay.js")
 
@@ -23,7 +20,7 @@ class Replay:
 
     def __init__(self, recording: Recording, title: str, description: str, frames: int = 40, autoplay: bool = True):
         """See `replay`."""
-        self.title, self.description = _said("title", title), _said("description", description)
+        self.title, self.description = said("title", title), said("description", description)
         if not recording.frames:
             raise ValueError("the recording is empty; give it to fit first: fit(..., callbacks=[recording])")
         if frames < 1:
@@ -37,18 +34,7 @@ class Replay:
     def html(self) -> str:
         """The figure as HTML without any address in it; put it on as many pages, and as often, as you like."""
         data = figure_data(self.recording, self.frames, self.title, self.description, self.autoplay)
-        content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-        name = hashlib.sha256(content.encode()).hexdigest()[:16]
-        title, description = html.escape(self.title), html.escape(self.description)
-        return (
-            f'<div class="gan-course-figure" data-gan-course="{name}">\n'
-            f'<img alt="{description}" src="data:image/png;base64,{_poster(self.recording, self.frames)}">\n'
-            f"<p><strong>{title}.</strong> {description} (The figure moves where scripts may run.)</p>\n</div>\n"
-            f'<script type="module">\n{MODULE.read_text(encoding="utf-8")}\n'
-            # Every copy of this figure on the page that no script has taken yet.
-            f"for (const element of document.querySelectorAll('[data-gan-course=\"{name}\"]:not([data-mounted])')) {{\n"
-            f'  element.dataset.mounted = "";\n  mount(element, {content});\n}}\n</script>'
-        )
+        return figure_html(MODULE, data, _poster(self.recording, self.frames))
 
     def __repr__(self) -> str:
         first, last = self.frames[0].round, self.frames[-1].round
@@ -112,16 +98,9 @@ def _base64(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
 
-def _said(name: str, text: str) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{name}={text!r} was given; a figure needs words for those who cannot see it move")
-    return text.strip().removesuffix(".") if name == "title" else text.strip()
-
-
 def _poster(recording: Recording, frames: list[Frame]) -> str:
     """Four moments side by side, as PNG in base64."""
     from matplotlib.figure import Figure
-    from PIL import Image  # comes with matplotlib
 
     extent = recording.extent
     moments = [frames[place] for place in sorted({round(part * (len(frames) - 1) / 3) for part in range(4)})]
@@ -134,8 +113,4 @@ def _poster(recording: Recording, frames: list[Frame]) -> str:
         ax.set(xlim=box[:2], ylim=box[2:], xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.set_title(f"round {frame.round:,}", fontsize=9, color=INK, loc="center")
-    file, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(file, format="png")
-    # A palette is enough for a poster and takes a third of the bytes.
-    Image.open(file).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(small, format="png", optimize=True)
-    return base64.b64encode(small.getvalue()).decode()
+    return png(figure)

@@ -9,7 +9,7 @@ import torch
 from fuzzing import EVERY, NO_NUMBERS, answer
 from torch import nn
 
-from gan_course import fit, games, metrics, networks, objectives, runs
+from gan_course import fit, games, metrics, networks, objectives, runs, widgets
 from gan_course.data import sources, toy
 from gan_course.study import cells
 from gan_course.training import every
@@ -129,6 +129,7 @@ CALLS = {
     metrics.mode_coverage: (dict(samples=X, centers=X, std=0.1, share=0.5), ("std", "share")),
     metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
+    metrics.transport_plan: (dict(p=torch.tensor([0.5, 0.5]), q=torch.ones(1), costs=torch.ones(2, 1)), ()),
     metrics.wasserstein: (dict(x=X, y=X + 1, order=1), ("order",)),
     contestant: (
         {name: default for name, (default, _) in cells.SETTINGS.items()},
@@ -160,6 +161,10 @@ CALLS = {
     metrics.birthday_draws: (dict(support=365), ("support",)),
     metrics.collision_probability: (dict(draws=23, support=365), ("draws", "support")),
     metrics.implied_support: (dict(draws=23, probability=0.5), ("draws", "probability")),
+    widgets.earth_mover: (
+        dict(pile=torch.tensor([1.0, 0, 0]), holes=torch.tensor([0.5, 0, 0.5]), title="T", description="D.", shift=1),
+        ("shift",),
+    ),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],

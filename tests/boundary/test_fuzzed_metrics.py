@@ -229,6 +229,26 @@ def test_wasserstein_of_any_order(both, order):
     assert found is None or (math.isfinite(found) and found >= 0)
 
 
+@given(st.integers(1, 4), st.integers(1, 4), st.data(), st.sampled_from([1e-18, 1.0, 1e12]))
+def test_transport_plan(n, m, drawn, unit):
+    counts = st.integers(0, 9)
+    p, q = (drawn.draw(st.lists(counts, min_size=k, max_size=k).filter(any)) for k in (n, m))
+    p, q = (torch.tensor(part).double() / sum(part) for part in (p, q))
+    costs = unit * drawn.draw(tensors([torch.float64], [n, m], 1e3))
+    found = answer(("p", "q", "costs"), metrics.transport_plan, p, q, costs)
+    small = 1e-9 * float(costs.abs().max())
+    assert (found.plan.sum(1) - p).abs().max() < 1e-12
+    assert (found.plan.sum(0) - q).abs().max() < 1e-12
+    assert (costs - found.source[:, None] - found.target).min() >= -small
+    assert abs(float(p @ found.source + q @ found.target) - found.cost) <= small
+
+
+@given(anything(), anything(), anything())
+def test_transport_plan_of_anything(p, q, costs):
+    found = answer(("p", "q", "costs"), metrics.transport_plan, p, q, costs)
+    assert found is None or (math.isfinite(found.cost) and finite(p, q, costs))
+
+
 @given(*[st.one_of(anything(dims=(1, 2)), tensors(dims=(1, 1), sizes=(2, 2)), st.just(torch.eye(2)))] * 4)
 def test_frechet_gaussians(mean_a, covariance_a, mean_b, covariance_b):
     arguments = (mean_a, covariance_a, mean_b, covariance_b)

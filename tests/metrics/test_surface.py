@@ -61,6 +61,7 @@ CALLS = {
     "prd_curve": (SHARES, SHARES.flip(0)),
     "precision_recall": (POINTS, POINTS[:40]),
     "total_variation": (torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])),
+    "transport_plan": (torch.tensor([0.5, 0.5]), torch.tensor([1.0]), torch.ones(2, 1)),
     "wasserstein": (POINTS[:, 0], POINTS[:50, 1], 2),
 }
 WITHOUT_SHAPES = {"inception", "lenet", "lenet_metadata"}

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from gan_course.metrics import wasserstein
+from gan_course.metrics import transport_plan, wasserstein
 
 
 def normal(*shape, seed=0):
@@ -96,3 +96,71 @@ def test_gaussians_on_the_line_approach_the_closed_form():
 def test_bad_input(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
         unchecked(wasserstein)(*arguments)
+
+
+# Histograms
+
+
+def shares(n, seed, empty=()):
+    p = torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    p[list(empty)] = 0
+    return p / p.sum()
+
+
+def highs(p, q, costs):
+    """The least cost, by SciPy."""
+    n, m = costs.shape
+    rows, columns = np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))
+    solved = linprog(costs.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([p, q]), method="highs")
+    assert solved.status == 0
+    return solved.fun
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e12])
+@pytest.mark.parametrize(("empty_p", "empty_q"), [((), ()), ((0, 3), (1, 5))])
+def test_the_best_plan_and_its_proof(empty_p, empty_q, scale):
+    p, q = shares(5, 0, empty_p), shares(7, 1, empty_q)
+    costs = normal(5, 7, seed=2)
+    found = transport_plan(p, q, scale * costs)
+    assert (found.plan >= 0).all()
+    torch.testing.assert_close(found.plan.sum(1), p)
+    torch.testing.assert_close(found.plan.sum(0), q)
+    assert found.cost / scale == pytest.approx(highs(p, q, costs.numpy()), rel=1e-9)
+    slack = costs - (found.source[:, None] + found.target) / scale
+    assert slack.min() > -1e-12  # feasible at every pair, of empty places too
+    assert slack[found.plan > 0].abs().max() < 1e-12  # complementary slackness
+    assert float(p @ found.source + q @ found.target) / scale == pytest.approx(found.cost / scale, rel=1e-9)
+
+
+def test_on_the_line_the_cost_is_the_area_between_the_distribution_functions():
+    p, q, x = shares(30, 0), shares(30, 1), torch.arange(30, dtype=torch.float64) / 4
+    found = transport_plan(p, q, (x[:, None] - x).abs())
+    assert found.cost == pytest.approx(float((p - q).cumsum(0).abs().sum() / 4), rel=1e-12)
+    torch.testing.assert_close(found.source, -found.target)  # one function for both: the critic
+    assert found.source.diff().abs().max() <= 0.25 + 1e-12
+
+
+def test_samples_are_histograms_with_equal_shares():
+    x, y = normal(8, 2), normal(6, 2, seed=1)
+    found = transport_plan(torch.full((8,), 1 / 8), torch.full((6,), 1 / 6), torch.cdist(x, y))
+    assert found.cost == pytest.approx(wasserstein(x, y), rel=1e-6)  # the shares are in single precision
+
+
+HALVES, SQUARE = torch.tensor([0.5, 0.5]), torch.ones(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((2 * HALVES, HALVES, SQUARE), "p has smallest entry 1 and sum 2.*Divide counts"),
+        ((HALVES, torch.tensor([1.5, -0.5]), SQUARE), "q has smallest entry -0.5"),
+        ((HALVES, HALVES, torch.ones(2, 3)), r"costs has shape \(2, 3\), p has 2 places and q has 2; .*shape \(2, 2\)"),
+        ((HALVES, HALVES, SQUARE / 0), "costs holds 4 values that are NaN or infinite"),
+        ((HALVES, HALVES, SQUARE.long()), "costs has dtype torch.int64"),
+        ((HALVES, HALVES, 1e200 * SQUARE.double()), "costs has values as large as 1e.200"),
+        ((SQUARE, HALVES, SQUARE), r"p has shape \(2, 2\)"),
+    ],
+)
+def test_bad_histograms(arguments, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        unchecked(transport_plan)(*arguments)

@@ -1,7 +1,6 @@
 """The replay in a real browser: it plays, obeys the keyboard, keeps to itself, and asks nobody for anything."""
 
 import json
-import shutil
 from datetime import datetime
 
 import numpy as np
@@ -10,14 +9,6 @@ import pytest
 from gan_course.widgets import Recording, replay
 from gan_course.widgets.recording import Frame
 from gan_course.widgets.replay import MODULE, figure_data, frame_data
-
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="NOTICE: the figures were not tried: playwright is missing"
-)
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="NOTICE: the figures were not tried: there is no Chromium here"
-)
 
 
 def recording(rounds=(0, 100, 200, 300, 400)):
@@ -35,45 +26,6 @@ def recording(rounds=(0, 100, 200, 300, 400)):
         pull = np.tile([[1.0, 0.2]], (20, 1)) * (1 - place / len(rounds))
         made.frames.append(Frame(number, noise + np.array([middle, 0]), surface, pull, place, 8, place / 8))
     return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as driver:
-        flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Opens HTML in a page; at the end no request went out and nothing was complained about."""
-    contexts, complaints, requests = [], [], []
-
-    def opened(body, width=900, **settings):
-        context = browser.new_context(viewport={"width": width, "height": 1000}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
-
-        def answer(route):
-            if route.request.url == "http://book.test/":
-                route.fulfill(body=f"<!doctype html><title>t</title>{body}", content_type="text/html; charset=utf-8")
-            else:
-                requests.append(route.request.url)
-                route.abort()
-
-        page.route("**/*", answer)
-        page.goto("http://book.test/")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith("data:") and "favicon" not in url] == []
 
 
 def figure(autoplay=False, title="Drift", **settings):
