@@ -70,8 +70,8 @@ EXPERIMENT = Experiment(
 VARIANTS = {
     "long": replace(
         EXPERIMENT,
-        title="Grid of 25, WGAN-GP played four times as long",
-        games={"WGAN-GP": Play(wgan_gp, rounds=4_000, batch_size=256)},
+        title="Grid of 25, WGAN-GP played three times as long",
+        games={"WGAN-GP": Play(wgan_gp, rounds=3_000, batch_size=256)},
     ),
     "plain": replace(
         EXPERIMENT,
