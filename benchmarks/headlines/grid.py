@@ -68,11 +68,6 @@ EXPERIMENT = Experiment(
     },
 )
 VARIANTS = {
-    "long": replace(
-        EXPERIMENT,
-        title="Grid of 25, WGAN-GP played four times as long",
-        games={"WGAN-GP": Play(wgan_gp, rounds=4_000, batch_size=256)},
-    ),
     "plain": replace(
         EXPERIMENT,
         title="Grid of 25, WGAN-GP without Fourier features",

@@ -76,6 +76,21 @@ def test_the_ring_in_the_chapter_is_the_ring_that_was_measured():
     assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " |" in prose
 
 
+def test_the_grid_in_the_chapter_is_the_grid_that_was_measured():
+    grid, prose = told("grid.json")
+    modes, shares = grid["measured"].values()
+    assert "| modes found of 25 | " + " | ".join(map(str, modes)) + " | 24.6 |" in prose
+    assert "| samples within $3\\sigma$, % | " + " | ".join(f"{share:.1f}" for share in shares) + " | 40 |" in prose
+    assert sum(modes) / 5 >= 24
+    assert sum(shares) / 5 >= 50
+    plain, _ = told("grid-plain.json")
+    modes, shares = plain["measured"].values()
+    *others, last = map(str, modes)
+    assert f"found {', '.join(others)} and {last} modes" in prose
+    *others, last = (f"{share:.0f}" for share in shares)
+    assert f"with {', '.join(others)} and {last} %" in prose
+
+
 def test_the_collapses_in_the_chapter_are_those_that_were_measured():
     for name, text in (
         ("ring-clump.json", "10 to 14 found {} modes"),
