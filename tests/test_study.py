@@ -170,6 +170,7 @@ def test_a_killed_client_goes_on_with_what_is_missing(quick, address, gate, tmp_
     process = command(quick, "--scheduler", address, "--out", path)
     try:
         wait_for(lambda: path.exists() and len(rows(path)) == 8 and list(gate.iterdir()), process)
+        assert process.poll() is None, process.communicate()
         with pytest.raises(StudyError, match="another process plays"):
             study.run(quick, out=path, scheduler=address)
     finally:

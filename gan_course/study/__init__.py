@@ -91,7 +91,7 @@ def run(
             raise StudyError(f"workers={workers} was given with a scheduler, which has its own; give one of the two")
     distributed = _distributed()
     target = study.table if out is None else Path(out)
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    lock = FileLock(target.with_name(f".{target.stem}.lock"))  # no name of what `replacing` leaves
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         held = lock.acquire(timeout=0)
