@@ -187,6 +187,7 @@ def test_a_killed_client_goes_on_with_what_is_missing(quick, address, gate, tmp_
     assert len(after) == CELLS
     assert {cell: after[cell] for cell in before} == before
     assert study.run(quick, out=path, scheduler="tcp://127.0.0.1:1").finished, "nothing is left: no scheduler needed"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_ctrl_c_ends_the_workers_of_this_machine_quietly(quick, tmp_path):

@@ -97,7 +97,10 @@ def run(
         held = lock.acquire(timeout=0)
     except Timeout:
         raise StudyError(f"another process plays the study of {target}; let it finish, or stop it") from None
-    with held:
+    except OSError as error:
+        raise StudyError(f"{target} cannot be written ({error}); give another file with --out") from None
+    with held, contextlib.ExitStack() as last:
+        last.callback(_removed, lock.lock_file)
         table = Table(study, target, restart)
         if retry:
             table.forget_failed()
@@ -105,6 +108,11 @@ def run(
             with _client(distributed, scheduler, workers) as client:
                 _play(distributed, client, table, seen)
         return _outcome(table)
+
+
+def _removed(file: str) -> None:
+    with contextlib.suppress(OSError):  # a system that removes no file that is open
+        os.unlink(file)
 
 
 def _distributed():
