@@ -98,9 +98,9 @@ class Birthday:
 def birthday(samples: Float[Tensor, "n *shape"], draws: int, threshold: float | int) -> Birthday:
     r"""Split samples into batches of `draws` and look in each for near-duplicates, pairs not farther than `threshold`.
 
-    If a batch of $s$ holds a pair with probability ½, the support has about $s^2/(2\ln2)$ members, and at most that
-    if they are not equally likely, see `implied_support`. The test sees a small support, not copies of the training
-    set, and finds no lower bound on quality: a generator of noise passes it.
+    If a batch of $s$ holds a pair with probability ½, the samples are as varied as $s^2/(2\ln2)$ equally likely ones,
+    see `implied_support`; as unequal probabilities bring collisions earlier, the whole support can be larger. The test
+    sees a small support, not copies of the training set, and nothing of quality: a generator of noise passes it.
 
     What a near-duplicate is must be said by `threshold`, in the unit of the samples (pixels or features): take it well
     below the distances of different real samples, and look at the pairs. Samples at the end that fill no batch are
