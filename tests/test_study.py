@@ -345,19 +345,19 @@ def test_a_stored_table_is_what_was_written(asked):
     assert found.path.read_text() == text
 
 
-def test_the_table_of_the_course_is_read_as_it_was_stored():
-    frame = study.stored("are_gans_equal")
-    stored = rows(Path(study.__file__).with_name("are_gans_equal.csv"))
-    assert len(frame) == len(stored)
-    assert set(frame["phase"]) == {"choose", "report"}
-    row = frame[frame["phase"] == "report"].iloc[-1]
-    cell = study.cell_of(row)
-    assert key(stored[frame.index[-1]])[:2] == (frame.iloc[-1]["objective"], frame.iloc[-1]["data"])
-    assert cell.settings["steps"] == row["steps"]
-    assert cell.seed == row["seed"]
-    assert frame["code"].nunique() == 1
-    with pytest.raises(errors.UnknownName, match=r"unknown stored study 'equal'; .*did you mean are_gans_equal"):
-        study.stored("equal")
+def test_a_table_of_the_course_is_a_frame_with_its_settings(asked, monkeypatch):
+    found = played(asked, {(1e-3, 10): 0.1, (1e-3, 11): "diverged", (1e-2, 10): 1 / 3, (1e-2, 11): "failed"})
+    found.write()
+    monkeypatch.setattr(table, "STORED", asked.parent)
+    frame = study.stored("small")
+    assert [study.cell_of(row) for _, row in frame.iterrows()] == list(found.rows)
+    assert list(frame["learning_rate"]) == [1e-3, 1e-3, 1e-2, 1e-2] * 2
+    assert list(frame["clip"].dropna()) == [0.1] * 4
+    assert list(frame["wasserstein"].dropna()) == [0.1, 1 / 3] * 2
+    assert frame["quality"].isna().all()
+    assert set(frame["error"]) == {""}
+    with pytest.raises(errors.UnknownName, match=r"unknown stored study 'smal'; .*did you mean small"):
+        study.stored("smal")
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def complete(objective: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any
         check(name, common[name])
     own = {name: value for name, value in settings.items() if name not in SETTINGS}
     try:
-        _balanced(common, **own) if objective == "began" else objectives.get(objective, **own)
+        _balanced(common, own) if objective == "began" else objectives.get(objective, **own)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{error}; set of every objective can be: {', '.join(SETTINGS)}") from None
     return common, own
@@ -150,14 +150,19 @@ def complete(objective: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any
 # Games
 
 
-def _balanced(common: Mapping[str, Any], diversity: float = 0.5, gain: float = 1e-3) -> None:
+BALANCE = {"diversity": 0.5, "gain": 1e-3}  # of BEGAN, as in its paper
+
+
+def _balanced(common: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Check what is set of BEGAN."""
-    number("diversity", diversity, most=1)
-    number("gain", gain)
+    if unknown := set(own) - set(BALANCE):
+        raise ValueError(f"objective 'began' has no setting {', '.join(sorted(unknown))}; it has: {sorted(BALANCE)}")
+    number("diversity", own.get("diversity", BALANCE["diversity"]), most=1)
+    number("gain", own.get("gain", BALANCE["gain"]))
     if common["discriminator_steps"] != 1:
         raise ValueError(
-            f"discriminator_steps={common['discriminator_steps']} was given for began, whose players move "
-            "at once; it must be 1"
+            f"discriminator_steps={common['discriminator_steps']} was given for began, whose players move at once; "
+            "it must be 1"
         )
 
 
@@ -175,7 +180,9 @@ def build(cell: Cell, sample: tuple[int, ...]) -> games.GAN:
         "average": common["average"] or None,
     }
     if cell.objective == "began":
-        return games.BEGAN(generator, _reconstruction(common, sample, "mean absolute"), **own, **learning)
+        return games.BEGAN(
+            generator, _reconstruction(common, sample, "mean absolute"), **{**BALANCE, **own}, **learning
+        )
     if cell.objective == "ebgan":
         judge = _reconstruction(common, sample)
     return games.GAN(

@@ -23,6 +23,7 @@ from gan_course.study.plan import Study
 
 CELL = ("objective", "data", "phase", "setting", "seed")
 COLUMNS = (*CELL, "outcome", "error", *cells.METRICS, "seconds", "device", "torch", "code")
+STORED = Path(__file__).parent  # the tables that come with the course
 Row = Mapping[str, Any]
 
 
@@ -141,7 +142,7 @@ def stored(name: str = "are_gans_equal"):
     """
     import pandas
 
-    files = {path.stem: path for path in Path(__file__).parent.glob("*.csv")}
+    files = {path.stem: path for path in STORED.glob("*.csv")}
     if name not in files:
         raise UnknownName("stored study", name, files)
     frame = pandas.read_csv(files[name], keep_default_na=False, na_values=dict.fromkeys(cells.METRICS, ""))
@@ -149,6 +150,6 @@ def stored(name: str = "are_gans_equal"):
     return frame.join(settings)
 
 
-def cell_of(row: Row) -> Cell:
-    """The cell of a row."""
+def cell_of(row: Any) -> Cell:
+    """The cell of a row, whatever gives it by the names of the columns: a mapping, or a row of a `DataFrame`."""
     return Cell(**{name: str(row[name]) for name in CELL} | {"seed": int(row["seed"])})
