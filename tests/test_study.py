@@ -1,6 +1,7 @@
 """Studies: a real scheduler with two real worker processes, one of them killed; clients killed; cells that fail."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -493,6 +494,22 @@ def test_a_value_is_fixed_and_a_list_is_tried(asked):
     assert {s["steps"] for s in settings["hinge"]} == {7}
     assert {(s["steps"], s["clip"]) for s in settings["wgan"]} == {(8, 0.1)}
     assert one.table == asked.with_suffix(".csv")
+
+
+def test_the_example_in_the_book_is_a_study(tmp_path):
+    page = (ROOT / "book" / "scaling.md").read_text(encoding="utf-8")
+    (tmp_path / "rates.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    one = study.read(tmp_path / "rates.toml")
+    assert {len(tried) for tried in one.settings.values()} == {2}
+    assert one.table == tmp_path / "rates.csv"
+
+
+def test_the_study_of_the_course_has_every_contestant_on_five_fresh_seeds():
+    one = study.read(ROOT / "benchmarks" / "studies" / "are_gans_equal.toml")
+    assert set(one.settings) == set(itertools.product(cells.contestants(), ("ring", "grid", "digits")))
+    assert {len(tried) for tried in one.settings.values()} == {4}
+    assert [len(seeds) for seeds in one.seeds.values()] == [2, 5]
+    assert one.table.resolve() == Path(study.__file__).with_name("are_gans_equal.csv").resolve()
 
 
 # Cells
