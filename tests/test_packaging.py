@@ -103,8 +103,8 @@ def imported(path: Path) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     declared = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    # Running chapters needs Jupyter, several processes Lightning Fabric, and the Inception network torch-fidelity.
-    extras = {"execution.py": "book", "processes.py": "scale", "features.py": "inception"}
+    # Chapters need Jupyter, several processes Lightning Fabric, studies Dask, the Inception network torch-fidelity.
+    extras = {"execution.py": "book", "processes.py": "scale", "playing.py": "study", "features.py": "inception"}
     owners = packages_distributions()
     for path in (ROOT / "gan_course").rglob("*.py"):
         more = {canonicalize_name(Requirement(line).name) for line in EXTRAS.get(extras.get(path.name), ())}

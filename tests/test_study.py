@@ -1,6 +1,7 @@
 """Studies: a real scheduler with two real worker processes, one of them killed; clients killed; cells that fail."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 
 import gan_course
 from gan_course import errors, study
-from gan_course.study import StudyError, cells, table
+from gan_course.study import StudyError, cells, playing, table
 
 ROOT = Path(gan_course.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": ""}
@@ -243,7 +244,7 @@ def test_a_failed_cell_is_recorded_and_played_again_when_asked(quick, address, c
 
 
 def test_what_cannot_be_reached_is_an_error(asked, monkeypatch):
-    monkeypatch.setattr(study, "PATIENCE", 0.5)
+    monkeypatch.setattr(playing, "PATIENCE", 0.5)
     with pytest.raises(StudyError, match=r"no scheduler with a worker answers at tcp://127.0.0.1:1 .*dask scheduler"):
         study.run(asked, scheduler="tcp://127.0.0.1:1")
     with pytest.raises(StudyError, match="no scheduler with a worker answers at nowhere"):
@@ -268,11 +269,11 @@ class Future:
 
 
 def test_a_cell_that_takes_workers_with_it_fails_and_a_lost_scheduler_is_an_error():
-    row = study._row(Future("error"))
+    row = playing._row(Future("error"))
     assert (row["outcome"], row["error"]) == ("failed", "RuntimeError: died three times")
     assert row["wasserstein"] is None
     with pytest.raises(StudyError, match=r"the scheduler was lost; .* goes on"):
-        study._row(Future("lost"))
+        playing._row(Future("lost"))
 
 
 # The table and the choice
@@ -356,6 +357,7 @@ def test_a_table_of_the_course_is_a_frame_with_its_settings(asked, monkeypatch):
     assert list(frame["wasserstein"].dropna()) == [0.1, 1 / 3] * 2
     assert frame["quality"].isna().all()
     assert set(frame["error"]) == {""}
+    assert not set(cells.SETTINGS) & set(table.COLUMNS), "two columns of one name"
     with pytest.raises(errors.UnknownName, match=r"unknown stored study 'smal'; .*did you mean small"):
         study.stored("smal")
 
@@ -396,7 +398,7 @@ def test_a_folder_in_the_place_of_the_table(asked, tmp_path):
 
 def test_a_worker_with_other_code_is_refused():
     with pytest.raises(StudyError, match=r"the worker tcp://a has other code .*install the same version"):
-        study._same_code("tcp://a", "0")
+        playing._same_code("tcp://a", "0")
 
 
 def test_the_code_is_what_decides_about_the_numbers(tmp_path, monkeypatch):
@@ -412,7 +414,7 @@ def test_the_code_is_what_decides_about_the_numbers(tmp_path, monkeypatch):
         return cells.code.__wrapped__()
 
     before = hashed()
-    assert hashed("study/__init__.py", "study/table.py", "study/plan.py", "plotting.py", "provenance.py") == before
+    assert hashed("study/playing.py", "study/table.py", "study/plan.py", "plotting.py", "provenance.py") == before
     for behind in ("study/cells.py", "objectives/hinge.py"):
         assert hashed(behind) != before, behind
         before = hashed()
@@ -492,6 +494,22 @@ def test_a_value_is_fixed_and_a_list_is_tried(asked):
     assert {s["steps"] for s in settings["hinge"]} == {7}
     assert {(s["steps"], s["clip"]) for s in settings["wgan"]} == {(8, 0.1)}
     assert one.table == asked.with_suffix(".csv")
+
+
+def test_the_example_in_the_book_is_a_study(tmp_path):
+    page = (ROOT / "book" / "scaling.md").read_text(encoding="utf-8")
+    (tmp_path / "rates.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    one = study.read(tmp_path / "rates.toml")
+    assert {len(tried) for tried in one.settings.values()} == {2}
+    assert one.table == tmp_path / "rates.csv"
+
+
+def test_the_study_of_the_course_has_every_contestant_on_five_fresh_seeds():
+    one = study.read(ROOT / "benchmarks" / "studies" / "are_gans_equal.toml")
+    assert set(one.settings) == set(itertools.product(cells.contestants(), ("ring", "grid", "digits")))
+    assert {len(tried) for tried in one.settings.values()} == {4}
+    assert [len(seeds) for seeds in one.seeds.values()] == [2, 5]
+    assert one.table.resolve() == Path(study.__file__).with_name("are_gans_equal.csv").resolve()
 
 
 # Cells

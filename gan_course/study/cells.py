@@ -117,7 +117,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "latent_size": (8, whole),
     "fourier": (0, functools.partial(whole, least=0, most=24)),
     "normalise": (True, _truth),
-    "code": (8, whole),
+    "code_size": (8, whole),
     "samples": (2_500, functools.partial(whole, least=100)),
 }
 """What can be set of every contestant: the default, and the check. Anything else is the objective's own.
@@ -126,7 +126,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
 `width`, `depth`: units and number of hidden layers (of convolutional networks: units of their one fully connected
 layer, beside a quarter as many channels); `fourier`: octaves that the discriminator sees beside a point; `normalise`:
 batch normalisation in the discriminator of images, without which a gradient penalty must do;
-`code`: coordinates of an auto-encoder's code; `samples`: how many are judged.
+`code_size`: coordinates of an auto-encoder's code; `samples`: how many are judged.
 """
 
 
@@ -208,9 +208,9 @@ def _pictorial(common: Mapping[str, Any], sample: tuple[int, int, int]) -> tuple
 
 def _reconstruction(common: Mapping[str, Any], sample: tuple[int, ...], error: str = "norm") -> nn.Module:
     half, final = [common["width"]] * -(-common["depth"] // 2), nn.Sigmoid if len(sample) > 1 else None
-    encoder = networks.mlp(math.prod(sample), half, common["code"], activation=_leaky)
+    encoder = networks.mlp(math.prod(sample), half, common["code_size"], activation=_leaky)
     return networks.Reconstruction(
-        encoder, networks.mlp(common["code"], half, sample, activation=_leaky, final=final), error
+        encoder, networks.mlp(common["code_size"], half, sample, activation=_leaky, final=final), error
     )
 
 

@@ -17,7 +17,8 @@ from fuzzing import SETTINGS, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_course import cli, headlines, runs, study
+from gan_course import cli, headlines, runs
+from gan_course.study import playing
 
 ROOT = Path(cli.__file__).parents[1]
 NAMES = tuple(field.name for field in fields(runs.Configuration))
@@ -104,7 +105,7 @@ def _without_training():
     with (
         mock.patch.object(runs, "train", side_effect=Trained),
         mock.patch.object(headlines, "_play", side_effect=Trained),
-        mock.patch.object(study, "_client", side_effect=Trained),
+        mock.patch.object(playing, "_client", side_effect=Trained),
         mock.patch("lightning_fabric.Fabric", side_effect=Trained),
     ):
         yield
