@@ -96,7 +96,7 @@ def run(
         if retry:
             table.forget_failed()
         if any(table.waiting(*place) for place in study.settings):
-            with _client(distributed, scheduler, workers) as client:
+            with _on_ctrl_c(signal.default_int_handler), _client(distributed, scheduler, workers) as client:
                 _play(distributed, client, table, seen)
         return _outcome(table)
 
@@ -120,7 +120,7 @@ def _client(distributed, scheduler: str | None, workers: int | None) -> Iterator
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             # Ctrl-C reaches every process of a terminal; workers are to be ended by this one, and not to complain.
-            with _deaf():
+            with _on_ctrl_c(signal.SIG_IGN):
                 cluster = distributed.LocalCluster(
                     n_workers=workers or len(os.sched_getaffinity(0)),
                     threads_per_worker=1,
@@ -158,10 +158,10 @@ def _same_code(worker: str, code: str) -> None:
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes begun inside ignore Ctrl-C."""
+def _on_ctrl_c(handler) -> Iterator[None]:
+    """What Ctrl-C does inside, also to processes begun there; a shell may have told this one to ignore it."""
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, handler)
     except ValueError:  # not the main thread, which alone hears of it
         yield
         return
