@@ -4,20 +4,13 @@ import math
 
 import pytest
 import torch
+from separating import P, Q, spread
 from torch import nn
 from torch.testing import assert_close
 
 from gan_course import networks, objectives
 from gan_course.objectives import energy
 from gan_course.objectives.penalties import DraganPenalty, GradientPenalty, ZeroCentredPenalty
-
-TIMES = torch.tensor([24, 18, 12, 6]), torch.tensor([6, 12, 18, 24])  # of each symbol, in sixtieths
-P, Q = (times.double() / 60 for times in TIMES)
-
-
-def spread(scores):
-    """The scores of the symbols, each as often as the two laws have it."""
-    return [scores.repeat_interleave(times) for times in TIMES]
 
 
 def best_by_descent(objective, start):

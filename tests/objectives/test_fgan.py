@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from scipy import optimize, special
+from separating import numbers
 from torch.testing import assert_close
 
 from gan_course import objectives
@@ -22,10 +23,6 @@ def identify(row):
 
 every = pytest.mark.parametrize("row", ROWS, ids=identify)
 sloped = pytest.mark.parametrize("row", SLOPED, ids=identify)
-
-
-def numbers(*values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def laws(seed=0, n=6):
