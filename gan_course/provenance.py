@@ -109,11 +109,11 @@ def _sha256(content: bytes) -> str:
 def module_hashes(notebook: dict) -> dict[str, str]:
     """Return the modules of the package behind the chapter, each with the first 12 digits of its SHA-256.
 
-    A module stands behind a chapter if a code cell imports it, or a module behind the chapter does, anywhere in it.
+    A module stands behind a chapter if a code cell uses it, or a module behind the chapter does, anywhere in it.
     The package's own `__init__` is left out: it holds the version and the names, and computes nothing.
     """
     found: set[str] = set()
-    waiting = {name for _, cell in _code_cells(notebook) for name in _imports(_python(_text(cell["source"])))}
+    waiting = _imports("\n".join(_python(_text(cell["source"])) for _, cell in _code_cells(notebook)))
     while waiting:
         name = waiting.pop()
         if name in found or name == "gan_course":
@@ -141,7 +141,10 @@ def _python(source: str) -> str:
 
 
 def _imports(source: str, package: str = "") -> set[str]:
-    """Return the modules of gan_course that a source imports, or uses as attributes of the package.
+    """Return the modules of gan_course that a source imports, or uses as attributes of a package.
+
+    A package counts as what is used of it: `games.GAN` is the module that GAN comes from. The package itself, with all
+    that is behind it, counts where something is used that its `__init__` defines, or where it is handed on whole.
 
     `package`: the package that the source's relative imports start from.
     """
@@ -149,31 +152,32 @@ def _imports(source: str, package: str = "") -> set[str]:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise NotebookError(f"this is not Python: {error.text or source[:60]!r} ({error.msg})") from None
-    aliases: dict[str, str] = {}  # what a name in the source stands for: a package whose attributes may be modules
+    aliases: dict[str, str] = {}  # what a name in the source stands for: a module, a package, or where it comes from
     modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "gan_course":
-                    modules |= _with_parents(alias.name)
+                    modules |= _plain(alias.name)
                     aliases[alias.asname or "gan_course"] = alias.name if alias.asname else "gan_course"
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             if base.split(".")[0] != "gan_course":
                 continue
-            modules |= _with_parents(base)
             for alias in node.names:
                 used = _resolve(base, alias.name)
-                modules |= _with_parents(used)
-                aliases[alias.asname or alias.name] = used
+                modules |= {used} if used == base else _plain(used)
+                if used != base:
+                    aliases[alias.asname or alias.name] = used
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            dotted = _dotted(node)
-            if dotted and dotted[0] in aliases:
-                name = aliases[dotted[0]]
-                for part in dotted[1:]:
-                    name = _resolve(name, part)
-                modules |= _with_parents(name)
+        if id(node) in inner or not isinstance(getattr(node, "ctx", None), ast.Load):
+            continue
+        first, *rest = _dotted(node) or [None]
+        if name := aliases.get(first):
+            for part in rest:
+                name = _resolve(name, part)
+            modules.add(name)
     return modules
 
 
@@ -185,7 +189,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*parents[: len(parents) - node.level + 1], *([node.module] if node.module else [])])
 
 
-def _dotted(node: ast.expr) -> list[str]:
+def _dotted(node: ast.AST) -> list[str]:
     """Return `["a", "b", "c"]` for the expression a.b.c, and nothing for any other."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -195,16 +199,36 @@ def _dotted(node: ast.expr) -> list[str]:
 
 
 def _resolve(base: str, name: str) -> str:
-    """Return the module that `base.name` is, or the one it comes from."""
-    if base == "gan_course" and name in gan_course._NAMES:
-        return f"gan_course.{gan_course._NAMES[name]}"
-    return f"{base}.{name}" if _file(f"{base}.{name}") else base
+    """Return the module that `base.name` is, or the one it comes from: `base` itself for what is defined there."""
+    if _file(f"{base}.{name}"):
+        return f"{base}.{name}"
+    return _passed_on(base).get(name, base)
 
 
-def _with_parents(name: str) -> set[str]:
-    """Return the module and the packages around it, whose `__init__` runs before it does."""
-    parts = name.split(".")
-    return {module for length in range(1, len(parts) + 1) if _file(module := ".".join(parts[:length]))}
+def _passed_on(package: str) -> dict[str, str]:
+    """Return the names that a package's `__init__` imports from its modules, or finds there on demand, with these."""
+    if not _is_package(package):
+        return {}
+    names: dict[str, str] = {}
+    for node in ast.parse(_file(package).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            names |= {alias.asname or alias.name: base for alias in node.names if _file(base)}
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):  # the module of each name
+            for key, value in zip(node.value.keys, node.value.values, strict=True):
+                home = f"{package}.{value.value}" if isinstance(value, ast.Constant) else ""
+                if isinstance(key, ast.Constant) and _file(home):
+                    names[key.value] = home
+    return names
+
+
+def _is_package(name: str) -> bool:
+    return (file := _file(name)) is not None and file.name == "__init__.py"
+
+
+def _plain(name: str) -> set[str]:
+    """Return the module, unless it is a package, of which it depends on the uses what of it counts."""
+    return set() if _is_package(name) else {name}
 
 
 def _file(module: str) -> Path | None:

@@ -216,11 +216,11 @@ def package(tmp_path, monkeypatch):
     """A package of the same shape as ours, whose files a test may change."""
     home = tmp_path / "gan_course"
     files = {
-        "__init__.py": "",
+        "__init__.py": "_HOMES = {'fit': 'training', 'absent': 'nowhere'}\ndef __getattr__(name): ...\n",
         "errors.py": "",
         "training.py": "def fit():\n    from gan_course.errors import CourseError\n",
         "plotting.py": "",
-        "objectives/__init__.py": "from . import base\nfrom .minimax import Minimax\n",
+        "objectives/__init__.py": "from . import base\nfrom .minimax import Minimax as M\ndef names(): return [M]\n",
         "objectives/base.py": "",
         "objectives/minimax.py": "from gan_course.objectives.base import Objective\n",
         "objectives/energy.py": "",
@@ -246,16 +246,19 @@ def package(tmp_path, monkeypatch):
         ("from gan_course import fit", ["errors", "training"]),
         ("import gan_course\ngan_course.fit()", ["errors", "training"]),
         ("import gan_course as course\ncourse.training.fit()", ["errors", "training"]),
-        ("from gan_course import objectives", ["objectives", "objectives.base", "objectives.minimax"]),
-        (
-            "from gan_course.objectives import energy as e",
-            "objectives objectives.base objectives.energy objectives.minimax",
-        ),
-        (
-            "from gan_course import objectives as o\no.energy",
-            "objectives objectives.base objectives.energy objectives.minimax",
-        ),
-        ("from gan_course import data", ["data", "data.images", "data.toy", "data.toy.rings", "errors"]),
+        ("from gan_course import objectives", []),
+        ("from gan_course import objectives as o\nprint(o)", "objectives objectives.base objectives.minimax"),
+        ("from gan_course import objectives\nobjectives.names()", "objectives objectives.base objectives.minimax"),
+        ("from gan_course.objectives import names", "objectives objectives.base objectives.minimax"),
+        ("from gan_course.objectives import *", "objectives objectives.base objectives.minimax"),
+        ("import gan_course\ngan_course.objectives.names", "objectives objectives.base objectives.minimax"),
+        ("from gan_course.objectives import energy as e", ["objectives.energy"]),
+        ("from gan_course import objectives as o\no.energy.EnergyBased()", ["objectives.energy"]),
+        ("import gan_course.objectives as o\no.M().loss", ["objectives.base", "objectives.minimax"]),
+        ("from gan_course import objectives\nobjectives = objectives.energy", ["objectives.energy"]),
+        ("from gan_course.data import toy\nprint(toy)", ["data.toy"]),
+        ("from gan_course.data import toy\ntoy.rings.draw()", ["data.toy.rings"]),
+        ("from gan_course import data\ndata.load()", ["data", "data.images", "data.toy", "data.toy.rings", "errors"]),
         ("%matplotlib inline\n!ls\nimport gan_course.plotting", ["plotting"]),
         ("%%time\nimport gan_course.plotting", ["plotting"]),
         ("%%bash\nls | wc", []),
@@ -269,15 +272,20 @@ def test_modules_behind_a_chapter(source, modules):
     assert list(found) == [f"gan_course.{name}" for name in modules]
 
 
+@pytest.mark.usefixtures("package")
+def test_what_one_cell_imports_and_another_uses_counts():
+    found = provenance.module_hashes({"cells": [code("from gan_course import objectives"), code("objectives.M()")]})
+    assert list(found) == ["gan_course.objectives.base", "gan_course.objectives.minimax"]
+
+
 def test_module_hashes_follow_content(package):
     chapter = {"cells": [code("from gan_course.widgets import replay")]}
     before = provenance.module_hashes(chapter)
-    assert list(before) == ["gan_course.widgets", "gan_course.widgets.replay"]
+    assert list(before) == ["gan_course.widgets.replay"]
     (package / "plotting.py").write_text("changed = True\n")
     assert provenance.module_hashes(chapter) == before
     (package / "widgets/replay.js").write_text("export const mount = 2;\n")  # the figure's script belongs to its module
     after = provenance.module_hashes(chapter)
-    assert after["gan_course.widgets"] == before["gan_course.widgets"]
     assert after["gan_course.widgets.replay"] != before["gan_course.widgets.replay"]
     assert provenance.package_hash(after) != provenance.package_hash(before)
 

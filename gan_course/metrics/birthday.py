@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_course.checks import number, whole
-from gan_course.metrics._checks import bounded, finite
+from gan_course.metrics._checks import bounded
+from gan_course.metrics._rows import rows
 
 MOST = 2**53  # of a support: above, not every whole number is a float
 LARGEST_DRAW = 10_000_000  # of a draw: its logarithms are summed one by one
@@ -109,10 +110,7 @@ def birthday(samples: Float[Tensor, "n *shape"], draws: int, threshold: float | 
     Raises `ValueError` for fewer samples than `draws`, an empty set, NaN, a negative `threshold`.
     Source: arora2018gans.
     """
-    allowed = "a floating-point tensor of shape (n, ...) whose rows are samples"
-    x = finite("samples", samples, allowed)
-    if x.dim() < 2:
-        raise ValueError(f"samples has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
+    x = rows("samples", samples)
     x = bounded("samples", x, x.dtype).flatten(1)
     s = whole("draws", draws, least=2)
     threshold = number("threshold", threshold)

@@ -7,17 +7,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gan_course.checks import whole
-from gan_course.metrics._checks import bounded, finite, same_dimension
+from gan_course.metrics._checks import bounded, same_dimension
+from gan_course.metrics._rows import rows
 
 _MEMORY = 2**25  # numbers in one block of squared distances: 128 MiB in single precision
-
-
-def _rows(name: str, x: object) -> Tensor:
-    allowed = "a floating-point tensor of shape (n, ...) whose rows are points, images or features"
-    x = finite(name, x, allowed)
-    if x.dim() < 2:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
-    return x
 
 
 def nearest_neighbours(
@@ -35,7 +28,7 @@ def nearest_neighbours(
 
     Raises `ValueError` for shapes that do not fit together, empty sets, NaN, and `k` above the size of the reference.
     """
-    x, r = _rows("samples", samples), _rows("reference", reference)
+    x, r = rows("samples", samples), rows("reference", reference)
     same_dimension("samples", x, "reference", r)
     whole("k", k, most=len(r))
     x, r = bounded("samples", x, x.dtype).flatten(1), bounded("reference", r.to(x.device), x.dtype).flatten(1)
@@ -118,7 +111,7 @@ def memorisation(
     Raises `ValueError` as `nearest_neighbours` does. Equal sizes and `copies` are this course's rule; real test data as
     the yardstick are common practice.
     """
-    x, t, s = _rows("samples", samples), _rows("train", train), _rows("test", test)
+    x, t, s = rows("samples", samples), rows("train", train), rows("test", test)
     same_dimension("samples", x, "train", t)
     same_dimension("samples", x, "test", s)
     for name, given in (("samples", x), ("train", t), ("test", s)):

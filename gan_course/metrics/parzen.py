@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_course.checks import number
-from gan_course.metrics._checks import at_least, bounded, finite, same_dimension
+from gan_course.metrics._checks import at_least, bounded, same_dimension
+from gan_course.metrics._rows import rows
 
 BANDWIDTHS = tuple(10 ** (-1 + i / 9) for i in range(10))  # ten from 0.1 to 1, equally spaced in their logarithm
 ROOT = math.sqrt(2 * math.pi)
@@ -96,11 +97,7 @@ def parzen(
 
 
 def _rows(name: str, x: object) -> Tensor:
-    allowed = "a floating-point tensor of shape (n, ...) whose rows are points or images"
-    x = finite(name, x, allowed)
-    if x.dim() < 2:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
-    return bounded(name, x.cpu(), torch.float64)
+    return bounded(name, rows(name, x).cpu(), torch.float64)
 
 
 def _bandwidth(name: str, value: object) -> float:

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan_course.checks import whole
-from gan_course.metrics._checks import at_least, bounded, finite, same_dimension
+from gan_course.metrics._checks import at_least, bounded, same_dimension
+from gan_course.metrics._rows import rows
 
 _MEMORY = 2**24  # numbers in one block of squared distances: 128 MiB
 
@@ -41,7 +42,7 @@ def precision_recall(real: Float[Tensor, "n *shape"], fake: Float[Tensor, "m *sh
     In float64; ties within rounding (1e-12 of the largest square) count as inside. Raises `ValueError` for shapes that
     do not fit together, NaN, and sets of at most `k` samples. Source: kynkaanniemi2019improved (there k = 3).
     """
-    r, f = _rows("real", real), _rows("fake", fake)
+    r, f = (bounded(name, rows(name, x), torch.float64) for name, x in (("real", real), ("fake", fake)))
     same_dimension("real", r, "fake", f)
     whole("k", k)
     for name, x in (("real", r), ("fake", f)):
@@ -51,14 +52,6 @@ def precision_recall(real: Float[Tensor, "n *shape"], fake: Float[Tensor, "m *sh
     r, f = r - centre, f - centre
     slack = 1e-12 * float(r.square().sum(1).max().maximum(f.square().sum(1).max()))
     return PrecisionRecall(*(_inside(x, y, k, slack) for x, y in ((f, r), (r, f))))
-
-
-def _rows(name: str, x: object) -> Tensor:
-    allowed = "a floating-point tensor of shape (n, ...) whose rows are features or points"
-    x = finite(name, x, allowed)
-    if x.dim() < 2:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
-    return bounded(name, x, torch.float64)
 
 
 def _blocks(x: Tensor, members: Tensor):
