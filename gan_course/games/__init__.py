@@ -18,6 +18,7 @@ from gan_course.games.base import (
     still,
 )
 from gan_course.games.began import BEGAN
+from gan_course.games.codes import CodeModel
 from gan_course.games.gan import GAN
 from gan_course.games.likelihood import VAE, AutoEncoder
 
@@ -27,6 +28,7 @@ __all__ = [
     "VAE",
     "AutoEncoder",
     "Batch",
+    "CodeModel",
     "DiscriminatorAlone",
     "Game",
     "Turn",

@@ -91,6 +91,10 @@ CALLS = {
     networks.dcgan: (dict(**IMAGE, latent_size=2), None),
     networks.Fourier: (dict(frequencies=3), None),
     networks.Residual: (dict(network=MODULE), ()),
+    networks.JointDiscriminator: (dict(head=MODULE, sample=MODULE, code=None), ()),
+    networks.Joined: (dict(discriminator=MODULE, sample=(2,), code=[1, 3]), ()),
+    networks.Noisy: (dict(network=MODULE, noise=1), ("noise",)),
+    networks.Stochastic: (dict(network=MODULE, mean_in_evaluation=True), ()),
     games.adam: (dict(rate=0.1, betas=(0.5, 0.9)), ("rate",)),
     games.rmsprop: (dict(rate=0.1), None),
     games.sgd: (dict(rate=0.1, momentum=0.0), None),
@@ -106,6 +110,10 @@ CALLS = {
         ("diversity", "gain", "latent_size", "average"),
     ),
     networks.Reconstruction: (dict(encoder=MODULE, decoder=MODULE, error="norm"), ()),
+    games.CodeModel: (
+        dict(encoder=MODULE, decoder=MODULE, latent_size=2, numbers_per_coordinate=1, called="decoder"),
+        ("latent_size", "numbers_per_coordinate"),
+    ),
     games.VAE: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
         | dict(rate=games.constant),
