@@ -25,6 +25,8 @@ NETWORKS = {
     networks.Noisy: dict(network=nn.Identity(), noise=2),
     networks.Stochastic: dict(network=nn.Identity(), mean_in_evaluation=False),
     networks.Reconstruction: dict(encoder=nn.Identity(), decoder=nn.Identity(), error="norm"),
+    networks.PlanarFlow: dict(latent_size=2, length=1),
+    networks.InverseAutoregressiveFlow: dict(latent_size=2, length=1, hidden=[3]),
     games.adam: dict(rate=1e-3, betas=(0.5, 0.9)),
     games.rmsprop: dict(rate=1e-3),
     games.sgd: dict(rate=1e-3, momentum=0.0),
