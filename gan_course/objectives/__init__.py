@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 
 from gan_course.errors import UnknownName
-from gan_course.objectives import began, energy, fgan, likelihood, penalties, wasserstein
+from gan_course.objectives import began, density_ratio, energy, fgan, likelihood, penalties, wasserstein
 from gan_course.objectives.base import Objective
 from gan_course.objectives.energy import EnergyBased, LossSensitive
 from gan_course.objectives.hinge import Hinge
@@ -21,7 +21,18 @@ _CLASSES = (
     *(WassersteinClipping, WassersteinGradientPenalty),
 )
 
-__all__ = ["Objective", "began", "energy", "fgan", "get", "likelihood", "names", "penalties", "wasserstein"]
+__all__ = [
+    "Objective",
+    "began",
+    "density_ratio",
+    "energy",
+    "fgan",
+    "get",
+    "likelihood",
+    "names",
+    "penalties",
+    "wasserstein",
+]
 
 _OBJECTIVES: dict[str, Callable[..., Objective]] = {
     **{objective.name: objective for objective in _CLASSES},

@@ -10,7 +10,7 @@ import math
 import fuzzing
 import pytest
 import torch
-from fuzzing import HALF, REAL, answer, anything, finite, tensors
+from fuzzing import HALF, NOT_TENSORS, REAL, answer, anything, finite, tensors
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,3 +203,19 @@ def test_conjugates_of_anything(name, t):
 def test_a_game_of_no_divergence(divergence):
     with pytest.raises(ValueError, match="divergence must be a Divergence"):
         objectives.fgan.FGAN(divergence)
+
+
+RATIOS = [*("logistic_loss", "kl_loss", "reverse_kl_loss", "pearson_loss"), *("symmetric_kl", "jensen_shannon")]
+
+
+@given(
+    st.sampled_from([*RATIOS, "kl", "reverse_kl", "pearson"]),
+    tensors(largest=40.0, dims=(0, 2)) | NOT_TENSORS,
+    st.data(),
+)
+def test_density_ratios_of_anything(name, at_p, data):
+    given_both = [at_p, data.draw(tensors(largest=40.0, shape=[3]))] if name in RATIOS else [at_p]
+    found = answer(("at_p", "at_q"), getattr(objectives.density_ratio, name), *given_both)
+    if found is not None:
+        assert found.shape == ()
+        assert finite(found.float()) or at_p.dtype in HALF
