@@ -18,16 +18,19 @@ from gan_course.games.base import (
     still,
 )
 from gan_course.games.began import BEGAN
+from gan_course.games.bigan import ALICE, BiGAN
 from gan_course.games.codes import CodeModel
 from gan_course.games.gan import GAN
 from gan_course.games.likelihood import VAE, AutoEncoder
 
 __all__ = [
+    "ALICE",
     "BEGAN",
     "GAN",
     "VAE",
     "AutoEncoder",
     "Batch",
+    "BiGAN",
     "CodeModel",
     "DiscriminatorAlone",
     "Game",

@@ -1,6 +1,7 @@
 """What models with codes share: an encoder from samples to codes, a decoder back, and the checks that they agree."""
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -50,8 +51,8 @@ class CodeModel(Game):
         self.latent_size = whole("latent_size", latent_size, most=10**6)
         whole("numbers_per_coordinate", numbers_per_coordinate)
         self.encoder, self.decoder = encoder, decoder
-        with _trying(encoder, decoder):
-            x = self._tried(called, decoder, _like(decoder, self.latent_size))
+        with trying(encoder, decoder):
+            x = self._tried(called, decoder, zeros(decoder, 2, self.latent_size))
             self.shape = tuple(x.shape[1:])
             z = self._tried("encoder", encoder, x)
         expected = (2, numbers_per_coordinate * self.latent_size)
@@ -134,14 +135,14 @@ class CodeModel(Game):
             raise ValueError(f"samples must be a tensor of shape (n, {', '.join(map(str, self.shape))}), not {given}")
 
 
-def _like(network: nn.Module, latent_size: int) -> Tensor:
-    """Two codes of zeros where the network stands."""
+def zeros(network: nn.Module, *shape: int) -> Tensor:
+    """Zeros to try a network with, of the kind of numbers and on the device of its weights."""
     about = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
-    return torch.zeros(2, latent_size, dtype=about.dtype, device=about.device)
+    return torch.zeros(shape, dtype=about.dtype, device=about.device)
 
 
 @contextlib.contextmanager
-def _trying(*networks: nn.Module):
+def trying(*networks: nn.Module) -> Iterator[None]:
     """Inside, networks are in evaluation mode, without gradient, and what they draw changes no random state."""
     places = {p.device for network in networks for p in network.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(places, key=str)), evaluating(*networks):

@@ -37,7 +37,7 @@ class JointDiscriminator(nn.Module):
         self,
         x: Float[Tensor, "n *sample"] | tuple[Float[Tensor, "n *sample"], Float[Tensor, "n *code"]],
         z: Float[Tensor, "n *code"] | None = None,
-    ) -> Float[Tensor, " n"]:
+    ) -> Tensor:
         """The score of each pair. Raises ValueError if there are not as many codes as samples."""
         x, z = (x, z) if z is not None else x
         if len(x) != len(z):
@@ -75,7 +75,7 @@ class Joined(nn.Module):
             raise ValueError(f"{len(x)} samples and {len(z)} codes were given; each sample needs a code of its own")
         return torch.cat([x.flatten(1), z.flatten(1)], 1)
 
-    def forward(self, pairs: Float[Tensor, "n both"]) -> Float[Tensor, " n"]:
+    def forward(self, pairs: Float[Tensor, "n both"]) -> Tensor:
         """The score of each pair."""
         x, z = pairs.split([math.prod(shape) for shape in self.shapes], 1)
         return self.discriminator(x.unflatten(1, self.shapes[0]), z.unflatten(1, self.shapes[1]))

@@ -16,6 +16,7 @@ from gan_course.training import every
 
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
 MODULE = nn.Linear(2, 2)
+JUDGE = networks.JointDiscriminator(networks.mlp(4, [3]))
 SAMPLES = (X, X + 1)
 IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 SHARES = torch.tensor([0.25, 0.75])
@@ -113,6 +114,17 @@ CALLS = {
         ("diversity", "gain", "latent_size", "average"),
     ),
     networks.Reconstruction: (dict(encoder=MODULE, decoder=MODULE, error="norm"), ()),
+    games.BiGAN: (
+        dict(encoder=MODULE, generator=MODULE, discriminator=JUDGE, objective="minimax", latent_size=2)
+        | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant, average=0.5),
+        ("latent_size", "discriminator_steps", "generator_steps", "average"),
+    ),
+    games.ALICE: (
+        dict(encoder=MODULE, generator=MODULE, discriminator=JUDGE, objective="minimax", latent_size=2)
+        | dict(cycle="adversarial", weight=1.0, cycle_discriminator=JUDGE, supervision=0.5, discriminator_steps=1)
+        | dict(generator_steps=1, optimizer=games.sgd(), rate=games.constant, average=0.5),
+        ("latent_size", "weight", "supervision", "discriminator_steps", "generator_steps", "average"),
+    ),
     games.CodeModel: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, numbers_per_coordinate=1, called="decoder"),
         ("latent_size", "numbers_per_coordinate"),

@@ -77,6 +77,13 @@ MODULES = ("generator", "discriminator", "encoder", "decoder")
 GAMES = {
     games.GAN: ("objective", "latent_size", "discriminator_steps", "optimizer", "rate", "average", "simultaneous"),
     games.BEGAN: ("diversity", "gain", "latent_size", "optimizer", "rate", "average"),
+    games.BiGAN: (
+        *("objective", "latent_size", "discriminator_steps", "generator_steps", "optimizer", "rate", "average"),
+    ),
+    games.ALICE: (
+        *("objective", "latent_size", "cycle", "weight", "supervision", "discriminator_steps", "generator_steps"),
+        *("optimizer", "rate", "average"),
+    ),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate"),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
     games.DiscriminatorAlone: (
@@ -94,6 +101,8 @@ def test_games(data, kind):
         good[name] = networks.mlp(2, [3], 4 if (kind, name) == (games.VAE, "encoder") else 2)
     if issubclass(kind, (games.GAN, games.DiscriminatorAlone)):
         good["discriminator"] = networks.mlp(2, [3])
+    if issubclass(kind, games.BiGAN):
+        good["discriminator"] = networks.JointDiscriminator(networks.mlp(4, [3]))
     name = data.draw(st.sampled_from([*modules, *GAMES[kind]]))
     value = data.draw(VALUES | st.dictionaries(st.sampled_from(["generator", "x"]), SETTINGS, max_size=2))
     if name == "latent_size" and isinstance(value, int) and value > 2:
