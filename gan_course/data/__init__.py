@@ -5,6 +5,8 @@ import importlib
 # Imported when first used: importing `gan_course.data` costs nothing beside torch.
 _HOMES = {
     "Images": "images",
+    "celeba": "folders",
+    "folder": "folders",
     "load": "images",
     "names": "images",
     "DataNotice": "store",
@@ -12,7 +14,7 @@ _HOMES = {
     "Unpaired": "sources",
     "Loader": "sources",
 }
-_SUBMODULES = {"images", "sources", "store", "toy"}
+_SUBMODULES = {"folders", "images", "sources", "store", "toy"}
 
 __all__ = sorted({*_HOMES, "toy"})
 

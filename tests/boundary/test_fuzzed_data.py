@@ -1,11 +1,13 @@
 """Data, given anything: what was asked for, or a refusal that names the argument; never an endless loop."""
 
 import math
+import warnings
 
+import archives
 import numpy as np
 import pytest
 import torch
-from fuzzing import SETTINGS, answer, anything, finite, tensors
+from fuzzing import EVERY, SETTINGS, answer, anything, finite, tensors
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,6 +183,39 @@ def test_the_largest_numbers_give_finite_points(value):
 def test_images_without_pixels_are_refused(shape):
     labels = torch.zeros(shape[0] if shape else 0, dtype=torch.int64)
     assert answer(("images",), data.Images, torch.zeros(shape), labels, ["a"], "name") is None
+
+
+PICTURES = dict(size=8, crop=20, jitter=2, batch_size=2, workers=0)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return archives.make_faces(tmp_path_factory.mktemp("faces"), 32)
+
+
+@pytest.mark.parametrize("name", ["path", "channels", "white", *PICTURES])
+def test_every_setting_of_a_folder(faces, name):
+    good = dict(path=faces / "celeba", channels=1, white=255, **PICTURES)
+    for value in EVERY:
+        answer((name,), read, data.folder, **{**good, name: value})
+
+
+@pytest.mark.parametrize("name", ["attribute", "split", "root", *PICTURES])
+def test_every_setting_of_faces(faces, name):
+    good = dict(attribute="Smiling", split="test", root=faces, **PICTURES)
+    for value in EVERY:
+        if name != "root" or value is not None:  # that asks for the faces of this machine
+            answer((name,), read, data.celeba, **{**good, name: value})
+
+
+def read(call, **settings):
+    """What the call returns and, where it needs no processes, its first batch."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # substitute data; more workers than cores
+        found = call(**settings)
+    for domain in found if isinstance(found, tuple) else [found]:
+        if not torch.is_tensor(domain) and not domain.num_workers:
+            assert finite(next(iter(domain)))
 
 
 @pytest.mark.parametrize("root", ["", "~nobody-of-that-name/data", "x" * 5000, "\0", 3, b"x", ["x"]])

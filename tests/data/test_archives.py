@@ -23,6 +23,12 @@ def test_the_same_bytes_every_time(archives, tmp_path):
     assert contents(maker.make(tmp_path / "again")) == contents(archives)
 
 
+def test_faces_are_the_same_every_time_and_come_evenly_with_everything(tmp_path):
+    assert contents(maker.make_faces(tmp_path / "a")) == contents(maker.make_faces(tmp_path / "b"))
+    marks = [tuple(has.values()) for _, has in maker.faces(16)]
+    assert sorted(marks) == sorted(2 * [(a, b, c) for a in (False, True) for b in (False, True) for c in (False, True)])
+
+
 def test_only_what_was_asked_for_is_made(tmp_path):
     maker.make(tmp_path, ["usps"])
     assert {str(path) for path in contents(tmp_path)} == {
