@@ -15,6 +15,7 @@ Once every seed is done, the result goes to `benchmarks/results/`, from where th
 
 import hashlib
 import importlib.util
+import inspect
 import json
 import math
 import re
@@ -71,8 +72,9 @@ class Experiment:
         seeds: of weights, batches and noise; each is played and reported.
         games: what is played, by name. The first is the headline's own; others stand beside it, on the same data and
             measured alike. Where there are several, the name stands before each figure.
-        data: makes the source that `fit` takes.
-        measure: numbers by quantity from a trained game; torch is seeded with the run's seed just before.
+        data: makes the source that `fit` takes, one for all seeds; or, if it has a parameter `seed`, one for each.
+        measure: numbers by quantity from a trained game; torch is seeded with the run's seed just before. If it has a
+            parameter `seed`, it is given that too.
         published: by quantity the number of the literature, `{"value": "99.3", "source": "a key of references.bib"}`.
         marks: makes numbers to compare with that depend on no seed.
     """
@@ -81,8 +83,8 @@ class Experiment:
     chapter: str
     seeds: Sequence[int]
     games: Mapping[str, Play]
-    data: Callable[[], Any]
-    measure: Callable[[Game], dict[str, float]]
+    data: Callable[..., Any]
+    measure: Callable[..., dict[str, float]]
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     marks: Callable[[], dict[str, float]] = dict
 
@@ -101,6 +103,14 @@ class Experiment:
             name: "" if play.rounds == rounds else f", {play.rounds:,} rounds" for name, play in self.games.items()
         }
         return {name: f"{name}{rounds}: " for name, rounds in played.items()}
+
+    def source(self, seed: int) -> Any:
+        """What a seed's games are trained on: the same for all of them."""
+        return self.data(**_if_wanted(self.data, seed))
+
+    def figures(self, game: Game, seed: int) -> Mapping[str, Any]:
+        """What is measured of a trained game."""
+        return self.measure(game, **_if_wanted(self.measure, seed))
 
     @property
     def rounds(self) -> int:
@@ -121,6 +131,11 @@ class Outcome:
     finished: bool
     interrupted: bool
     text: str
+
+
+def _if_wanted(function: Callable, seed: int) -> dict[str, int]:
+    """The seed as an argument, where the function has a parameter of that name."""
+    return {"seed": seed} if "seed" in inspect.signature(function).parameters else {}
 
 
 def _in_file_names(words: str) -> str:
@@ -362,7 +377,7 @@ class _Run:
             if history.interrupted:
                 raise _Pause(f"after round {history.rounds:,} of {play.rounds:,}", interrupted=True)
         torch.manual_seed(seed)
-        return {"seconds": round(history.seconds, 1), "figures": _numbers(self.experiment.measure(player))}
+        return {"seconds": round(history.seconds, 1), "figures": _numbers(self.experiment.figures(player, seed))}
 
     def result(self, about: dict[str, Any]) -> dict[str, Any]:
         """What was measured, as `benchmarks/results.py` reads it."""
@@ -464,14 +479,16 @@ def run(
 
 def _play(one: _Run, device: str | None, deadline: float, say: Callable[[str], None]) -> Outcome | None:
     """Do what is left; an outcome only where something stays to be done."""
-    source, waiting = None, [unit for unit in one.units if not one.record(*unit)]
+    sources, waiting = {}, [unit for unit in one.units if not one.record(*unit)]
     for number, (seed, game) in enumerate(waiting):
         where = f"seed {seed}" + (f", {game}" if len(one.experiment.games) > 1 else "")
+        key = seed if _if_wanted(one.experiment.data, seed) else None
         try:
             if number and time.monotonic() >= deadline:
                 raise _Pause("not begun")
-            source = one.experiment.data() if source is None else source
-            record = one.play(seed, game, source, device, deadline)
+            if key not in sources:
+                sources = {key: one.experiment.source(seed)}  # one at a time is held
+            record = one.play(seed, game, sources[key], device, deadline)
         except _Pause as pause:
             done = sum(all(one.record(seed, game) for game in one.experiment.games) for seed in one.seeds)
             text = f"{one.name}: {done} of {len(one.seeds)} seeds done, {where} {pause}"

@@ -263,6 +263,35 @@ def test_the_clock_is_looked_at_about_once_a_second(course, monkeypatch, tmp_pat
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) < 2
 
 
+def test_data_and_measurements_may_depend_on_the_seed(course, call):
+    """One source for each seed, made once for all its games."""
+    drawn = SMALL.replace("data=lambda: data.toy.ring(300)", "data=draw").replace("def measure(game)", MEASURE)
+    (headlines.EXPERIMENTS / "tiny.py").write_text(drawn)
+    assert call("tiny", "--device", "cpu").returncode == 0
+    assert stored()["measured"]["slow: seed"] == stored()["measured"]["fast, 3 rounds: seed"] == [3, 0]
+    assert Path("drawn.txt").read_text() == "3 0 "
+    experiment = headlines.find("tiny")
+    for place, seed in enumerate(experiment.seeds):
+        gan_course.seed_everything(seed)
+        game = experiment.games["slow"].game()
+        gan_course.fit(game, torch.full((20, 2), float(seed)), rounds=6, batch_size=16, seed=seed, device="cpu")
+        torch.manual_seed(seed)
+        assert stored()["measured"]["slow: mean"][place] == float(game.sample(200).mean())
+
+
+MEASURE = """def draw(seed):
+    with open("drawn.txt", "a") as file:
+        file.write(f"{seed} ")
+    return torch.full((20, 2), float(seed))
+
+
+def measure(game, seed):
+    return {**measured(game), "seed": seed}
+
+
+def measured(game)"""
+
+
 # Seeds that diverge
 
 
