@@ -21,6 +21,7 @@ from gan_course.games.began import BEGAN
 from gan_course.games.bigan import ALICE, BiGAN
 from gan_course.games.codes import CodeModel
 from gan_course.games.gan import GAN
+from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
 
 __all__ = [
@@ -30,10 +31,14 @@ __all__ = [
     "VAE",
     "AutoEncoder",
     "Batch",
+    "Bernoulli",
     "BiGAN",
     "CodeModel",
+    "DiscretisedLogistic",
     "DiscriminatorAlone",
     "Game",
+    "Gaussian",
+    "Law",
     "Turn",
     "adam",
     "clipped",

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import whole
+from gan_course.checks import instance, whole
 from gan_course.games.base import (
     Game,
     OptimizerFactory,
@@ -17,9 +17,9 @@ from gan_course.games.base import (
     constant,
     evaluating,
 )
-from gan_course.objectives.likelihood import bernoulli_nll, gaussian_kl, gaussian_nll
-
-_LIKELIHOODS = {"bernoulli": bernoulli_nll, "gaussian": gaussian_nll}
+from gan_course.games.laws import Law, law
+from gan_course.objectives.densities import gaussian_log_density, standard_log_density
+from gan_course.objectives.likelihood import gaussian_kl
 
 
 class AutoEncoder(Game):
@@ -78,6 +78,10 @@ class VAE(Game):
 
     $$-\log p(x) \le \mathbb E_{q(z\mid x)}[-\log p(x\mid z)] + \mathrm{KL}(q(z\mid x)\,\|\,N(0, I)),\qquad
       z = \mu(x) + \sigma(x)\,\varepsilon.$$
+
+    With a flow $f$ the codes are $z = f(z_0)$ of such a Gaussian $z_0$ [rezende2015flows], and the divergence is
+    estimated by the same draw: $\log q(z\mid x) - \log p(z)$ with
+    $\log q(z\mid x) = \log N(z_0; \mu, \sigma^2) - \log|\det\partial f/\partial z_0|$.
     """
 
     def __init__(
@@ -85,57 +89,148 @@ class VAE(Game):
         encoder: nn.Module,
         decoder: nn.Module,
         latent_size: int,
-        likelihood: str = "bernoulli",
+        likelihood: str | Law = "bernoulli",
         optimizer: OptimizerFactory | None = None,
         rate: Callable[[float], float] = constant,
+        flow: nn.Module | None = None,
     ):
         r"""A variational auto-encoder.
 
         Args:
             encoder: from samples to `(n, 2 latent_size)`: the means and the log variances.
-            decoder: from latents to samples: logits for `bernoulli`, means for `gaussian`.
+            decoder: from latents to the parameters of the likelihood: logits for `bernoulli`, means for `gaussian` and
+                `discretised-logistic`.
             latent_size: coordinates of a latent vector.
-            likelihood: `bernoulli` or `gaussian` (unit variance).
+            likelihood: `bernoulli`, `gaussian` (unit variance), `discretised-logistic` (256 levels, one channel), or
+                a law with settings of its own, such as `games.Gaussian(0.1)`; what it learns, it learns with the rest.
             optimizer: makes the optimiser; Adam with 1e-3 by default.
             rate: factor on the learning rate as a function of progress.
+            flow: of the codes, such as `networks.PlanarFlow(latent_size, 8)`: `flow(z)` gives the codes and
+                $\log|\det|$ of shape `(n,)`, `flow.inverse(codes)` gives `z` and the same. By default there is none.
         """
         super().__init__()
         check_parts(encoder=encoder, decoder=decoder)
         check_learning(optimizer, rate)
         whole("latent_size", latent_size)
-        if not isinstance(likelihood, str) or likelihood not in _LIKELIHOODS:
-            raise ValueError(f"likelihood {likelihood!r} is unknown; choose one of {sorted(_LIKELIHOODS)}")
-        self.encoder, self.decoder, self.latent_size, self.likelihood = encoder, decoder, latent_size, likelihood
+        self.likelihood = law(likelihood)
+        if flow is not None:
+            check_flow(flow, latent_size)
+        self.encoder, self.decoder, self.latent_size = encoder, decoder, latent_size
+        self.flow, self._checked = flow, False
         self.optimizer, self.rate = optimizer or adam(1e-3, (0.9, 0.999)), rate
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "n latent"]]:
-        """Means and log variances of $q(z|x)$."""
-        mean, log_variance = self.encoder(x).chunk(2, 1)
+        """Means and log variances of $q(z|x)$; with a flow, of what goes into it."""
+        out = self.encoder(x)
+        if tuple(out.shape) != (len(x), 2 * self.latent_size):
+            raise ValueError(
+                f"the encoder returned {tuple(out.shape)} for {len(x)} samples; for latent_size={self.latent_size} it "
+                f"must return {(len(x), 2 * self.latent_size)}, the means and the log variances"
+            )
+        mean, log_variance = out.chunk(2, 1)
         return mean, log_variance
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         """The negative evidence lower bound in nats per sample, in its two terms, with one draw of the latents."""
+        self._check_data(x)
         mean, log_variance = self.encode(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        if self.flow is None:
+            divergence = gaussian_kl(mean, log_variance)
+        else:
+            before = gaussian_log_density(z, mean, log_variance)
+            z, log_determinant = self.flow(z)
+            divergence = before - log_determinant - standard_log_density(z)
+        parameters = self.decoder(z)
+        self.likelihood.check_parameters(parameters, x)
         return {
-            "reconstruction": _LIKELIHOODS[self.likelihood](self.decoder(z), x).mean(),
-            "divergence": gaussian_kl(mean, log_variance).mean(),
+            "reconstruction": -self.likelihood.log_probability(parameters, x).mean(),
+            "divergence": divergence.mean(),
         }
 
     def turns(self) -> list[Turn]:
         """One player."""
-        return [Turn("vae", [self.encoder, self.decoder], self.loss, optimizer=self.optimizer, rate=self.rate)]
+        parts = [self.encoder, self.decoder, self.likelihood, *([self.flow] if self.flow is not None else [])]
+        return [Turn("vae", parts, self.loss, optimizer=self.optimizer, rate=self.rate)]
+
+    def log_weights(self, x: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
+        r"""$\log\frac{p(x\mid z)\,p(z)}{q(z\mid x)}$ of one draw $z\sim q(z\mid x)$ for each sample.
+
+        Their mean is the evidence lower bound; `metrics.likelihood_bound` takes this method, and draws as often as it
+        likes. In evaluation mode and without gradient.
+
+        Raises:
+            ValueError: if data lie outside the support of the likelihood.
+        """
+        self.likelihood.check(x)
+        with evaluating(self):
+            x = x.to(self.device)
+            mean, log_variance = self.encode(x)
+            z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+            log_posterior = gaussian_log_density(z, mean, log_variance)
+            if self.flow is not None:
+                z, log_determinant = self.flow(z)
+                log_posterior = log_posterior - log_determinant
+            parameters = self.decoder(z)
+            self.likelihood.check_parameters(parameters, x)
+            return self.likelihood.log_probability(parameters, x) + standard_log_density(z) - log_posterior
+
+    def log_posterior(self, x: Float[Tensor, "n *sample"], z: Float[Tensor, "n latent"]) -> Float[Tensor, " n"]:
+        r"""$\log q(z\mid x)$ of any codes, drawn from it or not, with its gradient; a flow is inverted."""
+        if not isinstance(z, Tensor) or tuple(z.shape) != (len(x), self.latent_size):
+            given = f"of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+            raise ValueError(f"z must be codes of shape {(len(x), self.latent_size)}, one for each sample, not {given}")
+        mean, log_variance = self.encode(x)
+        if self.flow is None:
+            return gaussian_log_density(z, mean, log_variance)
+        before, log_determinant = self.flow.inverse(z)
+        return gaussian_log_density(before, mean, log_variance) - log_determinant
+
+    def _check_data(self, x: Tensor) -> None:
+        """Refuse data outside the support; on an accelerator only the first batch, as each look makes it wait."""
+        if torch.compiler.is_compiling() or (self._checked and x.device.type != "cpu"):
+            return
+        self.likelihood.check(x)
+        self._checked = True
 
     def _mean(self, z: Tensor) -> Tensor:
-        out = self.decoder(z)
-        return out.sigmoid() if self.likelihood == "bernoulli" else out
+        return self.likelihood.mean(self.decoder(z))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The decoder's means at the means of $q(z|x)$."""
+        """The decoder's means at the means of $q(z|x)$; with a flow, at what it makes of the Gaussian's means."""
         with evaluating(self):
-            return self._mean(self.encode(x.to(self.device))[0])
+            z = self.encode(x.to(self.device))[0]
+            return self._mean(z if self.flow is None else self.flow(z)[0])
 
     def sample(self, n: int) -> Tensor:
         """The decoder's means at latents from N(0, I): pictures of means, not draws of every pixel."""
         with evaluating(self):
             return self._mean(torch.randn(n, self.latent_size, device=self.device))
+
+
+def check_flow(flow: object, latent_size: int) -> None:
+    """Refuse what is no flow of codes of that size: it is tried, there and back, on two of them."""
+    instance("flow", flow, nn.Module, "a torch.nn.Module such as networks.PlanarFlow, or None")
+    if not callable(getattr(flow, "inverse", None)):
+        raise ValueError(
+            f"flow is a {type(flow).__name__} without an inverse(); it needs one, which gives (z, log_determinant) of "
+            "codes, such as that of networks.PlanarFlow"
+        )
+    about = next((p for p in flow.parameters() if p.is_floating_point()), torch.zeros(()))
+    z = torch.zeros(2, latent_size, dtype=about.dtype, device=about.device)
+    for name, direction in (("flow", flow), ("flow.inverse", flow.inverse)):
+        try:
+            with evaluating(flow):
+                found = direction(z)
+        except Exception as error:
+            raise ValueError(
+                f"{name} cannot take codes of latent_size={latent_size}: {str(error).splitlines()[0]}; make the flow "
+                "for this size"
+            ) from error
+        right = isinstance(found, tuple) and len(found) == 2 and all(isinstance(part, Tensor) for part in found)
+        if not right or found[0].shape != z.shape or found[1].shape != (2,):
+            given = tuple(tuple(part.shape) for part in found) if right else f"a {type(found).__name__}"
+            raise ValueError(
+                f"{name} returned {given} for 2 codes of latent_size={latent_size}; it must return codes of shape "
+                f"(2, {latent_size}) and log determinants of shape (2,)"
+            )

@@ -54,6 +54,10 @@ def unpaired(size):
     return next(stream)
 
 
+def relaxed(temperature):
+    return games.Bernoulli().relaxed_sample(X, temperature)
+
+
 def contestant(**settings):
     return cells.complete("hinge", settings)
 
@@ -131,9 +135,12 @@ CALLS = {
     ),
     games.VAE: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
-        | dict(rate=games.constant),
+        | dict(rate=games.constant, flow=networks.PlanarFlow(2)),
         ("latent_size",),
     ),
+    games.Gaussian: (dict(std=1.0, scale="fixed"), ("std",)),
+    games.DiscretisedLogistic: (dict(channels=1, levels=256, scale=0.1), ("channels", "levels", "scale")),
+    relaxed: (dict(temperature=0.5), None),
     games.AutoEncoder: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, optimizer=games.sgd(), rate=games.constant),
         ("latent_size",),

@@ -84,7 +84,7 @@ GAMES = {
         *("objective", "latent_size", "cycle", "weight", "supervision", "discriminator_steps", "generator_steps"),
         *("optimizer", "rate", "average"),
     ),
-    games.VAE: ("latent_size", "likelihood", "optimizer", "rate"),
+    games.VAE: ("latent_size", "likelihood", "optimizer", "rate", "flow"),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
     games.DiscriminatorAlone: (
         *("shape", "steps", "step_size", "noise", "restarted", "pool", "limits", "magnitude", "objective"),
