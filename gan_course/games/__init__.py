@@ -1,6 +1,7 @@
 """Games: networks that play by an objective, in turns."""
 
 from gan_course.games.alone import DiscriminatorAlone
+from gan_course.games.as_vae import ASVAE
 from gan_course.games.base import (
     Batch,
     Game,
@@ -26,6 +27,7 @@ from gan_course.games.likelihood import VAE, AutoEncoder
 
 __all__ = [
     "ALICE",
+    "ASVAE",
     "BEGAN",
     "GAN",
     "VAE",

@@ -129,6 +129,12 @@ CALLS = {
         | dict(generator_steps=1, optimizer=games.sgd(), rate=games.constant, average=0.5),
         ("latent_size", "weight", "supervision", "discriminator_steps", "generator_steps", "average"),
     ),
+    games.ASVAE: (
+        dict(encoder=nn.Linear(2, 4), decoder=MODULE, latent_size=2, likelihood="gaussian", encoder_ratio=JUDGE)
+        | dict(decoder_ratio=copy.deepcopy(JUDGE), variant="full", ratio_steps=1, relaxation="draw", temperature=0.5)
+        | dict(optimizer=games.sgd(), rate=games.constant, flow=networks.PlanarFlow(2)),
+        ("latent_size", "temperature"),
+    ),
     games.CodeModel: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, numbers_per_coordinate=1, called="decoder"),
         ("latent_size", "numbers_per_coordinate"),

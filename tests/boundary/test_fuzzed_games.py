@@ -84,6 +84,10 @@ GAMES = {
         *("objective", "latent_size", "cycle", "weight", "supervision", "discriminator_steps", "generator_steps"),
         *("optimizer", "rate", "average"),
     ),
+    games.ASVAE: (
+        *("latent_size", "likelihood", "encoder_ratio", "decoder_ratio", "variant", "ratio_steps", "relaxation"),
+        *("temperature", "optimizer", "rate", "flow"),
+    ),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate", "flow"),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
     games.DiscriminatorAlone: (
@@ -98,11 +102,14 @@ def test_games(data, kind):
     good = {"shape": (2,), "pool": 9} if kind is games.DiscriminatorAlone else {"latent_size": 2}
     modules = [name for name in inspect.signature(kind).parameters if name in MODULES]
     for name in modules:
-        good[name] = networks.mlp(2, [3], 4 if (kind, name) == (games.VAE, "encoder") else 2)
+        good[name] = networks.mlp(2, [3], 4 if issubclass(kind, games.VAE) and name == "encoder" else 2)
     if issubclass(kind, (games.GAN, games.DiscriminatorAlone)):
         good["discriminator"] = networks.mlp(2, [3])
     if issubclass(kind, games.BiGAN):
         good["discriminator"] = networks.JointDiscriminator(networks.mlp(4, [3]))
+    if issubclass(kind, games.ASVAE):
+        judges = [networks.JointDiscriminator(networks.mlp(4, [3])) for _ in range(2)]
+        good |= dict(zip(("encoder_ratio", "decoder_ratio"), judges, strict=True))
     name = data.draw(st.sampled_from([*modules, *GAMES[kind]]))
     value = data.draw(VALUES | st.dictionaries(st.sampled_from(["generator", "x"]), SETTINGS, max_size=2))
     if name == "latent_size" and isinstance(value, int) and value > 2:
