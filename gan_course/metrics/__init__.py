@@ -4,8 +4,9 @@ Which to take: in the plane, where the modes are known, `mode_coverage`; for any
 `transport_plan` for two histograms; for images, `fid` and `kid` in the features of a network (ours for digits,
 `inception` for photographs), `precision_recall` and `prd`, which tell bad samples from missing ones; `inception_score`
 where no real data are at hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a
-generator that has few samples, `birthday`. `parzen` is there for comparison with papers that used it. Each can be
-fooled: take several.
+generator that has few samples, `birthday`. Models with a likelihood have `likelihood_bound` and `bits_per_dimension`,
+those with codes the error of their reconstructions, `rmse`. `parzen` is there for comparison with papers that used it.
+Each can be fooled: take several.
 """
 
 from gan_course.metrics.birthday import (
@@ -15,6 +16,7 @@ from gan_course.metrics.birthday import (
     collision_probability,
     implied_support,
 )
+from gan_course.metrics.bounds import LikelihoodBound, bits_per_dimension, dequantised, likelihood_bound, rmse
 from gan_course.metrics.digits import (
     LeNet,
     class_histogram,
@@ -43,6 +45,7 @@ __all__ = [
     "InceptionScore",
     "KernelDistance",
     "LeNet",
+    "LikelihoodBound",
     "Memorisation",
     "MiFID",
     "ModeCoverage",
@@ -52,9 +55,11 @@ __all__ = [
     "TransportPlan",
     "birthday",
     "birthday_draws",
+    "bits_per_dimension",
     "class_histogram",
     "class_probabilities",
     "collision_probability",
+    "dequantised",
     "digit_features",
     "fid",
     "frechet_digits",
@@ -68,6 +73,7 @@ __all__ = [
     "kid",
     "lenet",
     "lenet_metadata",
+    "likelihood_bound",
     "memorisation",
     "mifid",
     "mode_coverage",
@@ -77,6 +83,7 @@ __all__ = [
     "prd",
     "prd_curve",
     "precision_recall",
+    "rmse",
     "total_variation",
     "transport_plan",
     "wasserstein",

@@ -66,6 +66,10 @@ def pixels(images):
     return images.flatten(1)
 
 
+def total(x):
+    return x.reshape(len(x), -1).sum(1)
+
+
 def f_score(beta):
     return metrics.prd_curve(SHARES, SHARES).f(beta)
 
@@ -163,6 +167,13 @@ CALLS = {
         ("rounds", "batch_size", "seed", "until"),
     ),
     metrics.mode_coverage: (dict(samples=X, centers=X, std=0.1, share=0.5), ("std", "share")),
+    metrics.likelihood_bound: (
+        dict(log_weights=total, data=X, importance_samples=2, batch_size=4, seed=0),
+        ("importance_samples", "batch_size", "seed"),
+    ),
+    metrics.bits_per_dimension: (dict(nats=-3.0, dimensions=2, levels=256), ("dimensions", "levels")),
+    metrics.dequantised: (dict(images=IMAGES.round(), levels=2, seed=0), ("levels", "seed")),
+    metrics.rmse: (dict(x=X, reconstruction=X + 1), ()),
     metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
     metrics.transport_plan: (dict(p=torch.tensor([0.5, 0.5]), q=torch.ones(1), costs=torch.ones(2, 1)), ()),
@@ -207,7 +218,7 @@ CALLS = {
     ),
 }
 # None is right too
-OPTIONAL = {"until", "average", "sampling_steps", "subset_size"}
+OPTIONAL = {"until", "average", "sampling_steps", "subset_size", "levels"}
 OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
 OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
 

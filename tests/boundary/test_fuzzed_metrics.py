@@ -84,6 +84,42 @@ def obviously_right(metric, a, b) -> bool:
     return a.ndim == b.ndim and a.ndim in allowed and a.shape[1:] == b.shape[1:] and enough and not large
 
 
+@given(st.one_of(pair(), pair(largest=3e38), st.tuples(anything(), anything())), st.booleans())
+def test_errors_of_reconstructions(both, same_shape):
+    a, b = both
+    if same_shape and isinstance(a, torch.Tensor):
+        b = a.flip(0) if a.ndim else a
+    found = answer(("x", "reconstruction"), metrics.rmse, a, b)
+    if found is None:
+        assert not (finite(a, b) and a.ndim > 1 and a.numel() and a.shape == b.shape), "refused what is right"
+    else:
+        assert finite(a, b)
+        assert 0 <= found < math.inf
+
+
+@given(anything(), st.sampled_from([1, 2, 3]), SETTINGS)
+def test_bounds_of_any_data(data, draws, batch_size):
+    def log_weights(x):
+        return x.flatten(1).double().sum(1) if x.ndim > 1 else x.double()
+
+    found = answer(
+        ("data", "batch_size", "log_weights"), metrics.likelihood_bound, log_weights, data, draws, batch_size
+    )
+    assert found is None or (finite(data) and not wrong(found))
+
+
+@given(anything(), SETTINGS)
+def test_noise_on_anything(images, levels):
+    found = answer(("images", "levels"), metrics.dequantised, images, levels)
+    assert found is None or (finite(images) and bool(((found >= 0) & (found < 1)).all()))
+
+
+@given(SETTINGS, SETTINGS, SETTINGS)
+def test_bits_of_anything(nats, dimensions, levels):
+    found = answer(("nats", "dimensions", "levels"), metrics.bits_per_dimension, nats, dimensions, levels)
+    assert found is None or math.isfinite(found)
+
+
 @given(st.one_of(anything(), tensors(dims=(4, 4))), st.sampled_from([metrics.class_histogram, metrics.digit_features]))
 def test_any_images(images, metric):
     assert answer(("images",), metric, images) is None  # none of them is 28 × 28
