@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 FEW = 3  # channels of an image, at most, for which this is the faster way
-NARROW = 3  # pixels, at most, of a kernel for which it is with a stride of 1
+NARROW = 6  # pixels, at most, of a kernel for which it is with a stride of 1
+BROAD = 4  # pixels, at least, of a kernel of stride 1 for which the gradient of the images is
 
 
 @contextlib.contextmanager
@@ -53,7 +54,7 @@ def _conv2d(module: nn.Conv2d, x: Tensor) -> Tensor:
     if x.shape[2:] == weight.shape[2:] and padding == (0, 0):
         pixels = x.permute(0, 2, 3, 1).flatten(1), weight.permute(0, 2, 3, 1).flatten(1)
         return nn.functional.linear(*pixels, bias)[:, :, None, None]
-    if module.in_channels <= FEW and stride[0] == stride[1] > 1:
+    if module.in_channels <= FEW and stride[0] == stride[1] and (stride[0] > 1 or min(weight.shape[2:]) >= BROAD):
         return _Gather.apply(x, weight, bias, stride, padding)
     if module.out_channels <= FEW < module.in_channels and stride == (1, 1) and max(weight.shape[2:]) <= NARROW:
         transposed = tuple(k - 1 - p for k, p in zip(weight.shape[2:], padding, strict=True))

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course import fit, games, networks, training
-from gan_course.convolutions import FEW, NARROW, faster
+from gan_course.convolutions import BROAD, FEW, NARROW, faster
 
 MAPS = nn.Conv2d, nn.ConvTranspose2d
 
@@ -95,9 +95,10 @@ def test_the_faster_way_is_taken(module, size):
     assert "forward" not in vars(module)
 
 
-def test_the_gradient_of_images_takes_the_faster_way_too():
+@pytest.mark.parametrize("module", [nn.Conv2d(FEW, 8, 4, 2, 1), nn.Conv2d(FEW, 8, BROAD)])
+def test_the_gradient_of_images_takes_the_faster_way_too(module):
     """In the generator's turn, when the discriminator stands still."""
-    module, x = nn.Conv2d(FEW, 8, 4, 2, 1).requires_grad_(False), torch.randn(2, FEW, 8, 8, requires_grad=True)
+    module, x = module.requires_grad_(False), torch.randn(2, FEW, 8, 8, requires_grad=True)
     with faster(module), Counting() as counted:
         torch.autograd.grad(module(x).sum(), x)
     assert counted.calls["convolution_backward"] == 0

@@ -14,9 +14,9 @@ _HOMES = {
     "Unpaired": "sources",
     "Loader": "sources",
 }
-_SUBMODULES = {"folders", "images", "sources", "store", "toy"}
+_SUBMODULES = {"domains", "folders", "images", "sources", "store", "toy"}
 
-__all__ = sorted({*_HOMES, "toy"})
+__all__ = sorted({*_HOMES, "domains", "toy"})
 
 
 def __getattr__(name: str):

@@ -21,6 +21,8 @@ from gan_course.games.base import (
 from gan_course.games.began import BEGAN
 from gan_course.games.bigan import ALICE, BiGAN
 from gan_course.games.codes import CodeModel
+from gan_course.games.cogan import CoGAN
+from gan_course.games.conditional import ConditionalGAN
 from gan_course.games.gan import GAN
 from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
@@ -35,8 +37,10 @@ __all__ = [
     "Batch",
     "Bernoulli",
     "BiGAN",
+    "CoGAN",
     "CodeModel",
     "DiscretisedLogistic",
+    "ConditionalGAN",
     "DiscriminatorAlone",
     "Game",
     "Gaussian",

@@ -9,6 +9,7 @@ those with codes the error of their reconstructions, `rmse`. `parzen` is there f
 Each can be fooled: take several.
 """
 
+from gan_course.metrics.agreement import PixelAgreement, pixel_agreement
 from gan_course.metrics.birthday import (
     Birthday,
     birthday,
@@ -50,6 +51,7 @@ __all__ = [
     "MiFID",
     "ModeCoverage",
     "ParzenLikelihood",
+    "PixelAgreement",
     "PrecisionRecall",
     "PrecisionRecallCurve",
     "TransportPlan",
@@ -80,6 +82,7 @@ __all__ = [
     "nearest_neighbours",
     "parzen",
     "parzen_density",
+    "pixel_agreement",
     "prd",
     "prd_curve",
     "precision_recall",

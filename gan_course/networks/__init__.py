@@ -1,12 +1,24 @@
 """Networks with no idea of adversaries."""
 
 from gan_course.networks.convolutional import dcgan, decoder, encoder, parameters
+from gan_course.networks.coupled import (
+    Conditioned,
+    Coupled,
+    cogan_digits,
+    cogan_faces,
+    cogan_narrow,
+    cogan_rotation,
+    conditional_digits,
+    couple,
+)
 from gan_course.networks.flows import Flow, InverseAutoregressiveFlow, PlanarFlow
 from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochastic
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
 
 __all__ = [
+    "Conditioned",
+    "Coupled",
     "Flow",
     "Fourier",
     "InverseAutoregressiveFlow",
@@ -17,6 +29,12 @@ __all__ = [
     "Reconstruction",
     "Residual",
     "Stochastic",
+    "cogan_digits",
+    "cogan_faces",
+    "cogan_narrow",
+    "cogan_rotation",
+    "conditional_digits",
+    "couple",
     "dcgan",
     "decoder",
     "encoder",

@@ -1,0 +1,380 @@
+"""Networks of several domains with layers in common: the same module object, so that they cannot drift apart.
+
+A stack is a list of blocks of layers. `couple` takes a stack for each domain and puts the first blocks of the first
+stack in the place of the first blocks of all the others, or the last ones in the place of the last ones. The networks of
+Liu & Tuzel (2016) [liu2016coupled] are made of it: `cogan_digits`, `cogan_narrow`, `cogan_rotation`, `cogan_faces`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gan_course.checks import instance, whole
+
+
+class Coupled(nn.Module):
+    """One network for each domain, with shared blocks at one end; made by `couple`.
+
+    `shared` is held once and called once for all domains, on what all of them bring: a batch normalisation among the
+    shared blocks sees them all. `own` is held once for each domain.
+    """
+
+    def __init__(self, shared: Sequence[nn.Module], own: Sequence[Sequence[nn.Module]], first: bool):
+        """`first`: the shared blocks come first, as in generators; else last, as in discriminators."""
+        super().__init__()
+        self.shared = nn.Sequential(*shared)
+        self.own = nn.ModuleList(nn.Sequential(*blocks) for blocks in own)
+        self.first = first
+
+    @property
+    def domains(self) -> int:
+        """How many domains there are."""
+        return len(self.own)
+
+    def blocks(self, domain: int) -> list[nn.Module]:
+        """The blocks that one domain's samples pass, in order."""
+        own = list(self.own[whole("domain", domain, least=0, most=self.domains - 1)])
+        return [*self.shared, *own] if self.first else [*own, *self.shared]
+
+    def only(self, x: Tensor, domain: int) -> Tensor:
+        """The output of one domain's network alone."""
+        for block in self.blocks(domain):
+            x = block(x)
+        return x
+
+    def forward(self, x: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Every domain's output: of one and the same input if the first blocks are shared, else of an input each."""
+        if self.first:
+            common = self.shared(x)
+            return tuple(own(common) for own in self.own)
+        return _each(self.shared, self._brought(x))
+
+    def features_and_scores(self, x: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """For each domain what its last block is given, and the outputs, of one and the same pass."""
+        if self.first:
+            raise ValueError("networks that share their first blocks have no features in common; couple(last=...) has")
+        if len(self.shared):
+            features = _each(self.shared[:-1], self._brought(x))
+            return features, _each(self.shared[-1], features)
+        features = tuple(own[:-1](part) for own, part in zip(self.own, x, strict=True))
+        return features, tuple(own[-1](part) for own, part in zip(self.own, features, strict=True))
+
+    def _brought(self, x: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(own(part) for own, part in zip(self.own, x, strict=True))
+
+
+def _each(block: nn.Module, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The block's outputs of all parts, by one call."""
+    if isinstance(block, nn.Sequential) and not len(block):
+        return parts
+    return block(torch.cat(parts)).split([len(part) for part in parts])
+
+
+def couple(stacks: Sequence[Sequence[nn.Module]], first: int | None = None, last: int | None = None) -> Coupled:
+    r"""Make the stacks share their `first` or their `last` blocks, which are the first stack's from then on:
+
+    $$\theta_{g_1^{(i)}} = \theta_{g_2^{(i)}},\ i \le k, \qquad
+      \theta_{f_1^{(n_1-j)}} = \theta_{f_2^{(n_2-j)}},\ 0 \le j < l.$$
+
+    Args:
+        stacks: for each domain its blocks, at least two domains. Blocks that are not shared may differ as they like, so
+            that domains may have images of different sizes and channels.
+        first: $k$, for generators. 0: nothing is shared.
+        last: $l$, for discriminators.
+
+    Raises:
+        ValueError: for more shared blocks than a stack has, and for blocks to be shared that are not alike; the message
+            says which block it is.
+    """
+    if (first is None) == (last is None):
+        raise ValueError(f"first={first} and last={last} were given; give one of them")
+    instance("stacks", stacks, (list, tuple), "a list of stacks, one for each domain")
+    if len(stacks) < 2:
+        raise ValueError(f"{len(stacks)} stacks were given; coupled networks are of two domains or more")
+    for domain, stack in enumerate(stacks):
+        instance(f"stacks[{domain}]", stack, (list, tuple), "a list of torch.nn.Module")
+        for block in stack:
+            instance(f"stacks[{domain}]", block, nn.Module, "a list of torch.nn.Module")
+    shortest = min(map(len, stacks))
+    name, count = ("first", first) if first is not None else ("last", last)
+    if whole(name, count, least=0) > shortest:
+        raise ValueError(
+            f"{name}={count} was given, but a network has only {shortest} blocks; share {shortest} or less"
+        )
+    own, shared = [], []
+    for domain, stack in enumerate(stacks):
+        place = count if first is not None else len(stack) - count
+        parts = (stack[:place], stack[place:]) if first is not None else (stack[place:], stack[:place])
+        own.append(parts[1])
+        shared = shared or list(parts[0])
+        for number, (block, other) in enumerate(zip(shared, parts[0], strict=True), start=1):
+            _alike(block, other, f"shared block {number} of {count}", domain)
+    return Coupled(shared, own, first is not None)
+
+
+def _alike(block: nn.Module, other: nn.Module, where: str, domain: int) -> None:
+    """Refuse a block that another one cannot stand for."""
+    sizes, others = ({n: tuple(t.shape) for n, t in one.state_dict().items()} for one in (block, other))
+    for name in sorted(sizes.keys() | others.keys()):
+        if sizes.get(name) != others.get(name):
+            raise ValueError(
+                f"{where} has {name} of shape {sizes.get(name)} in domain 0 and {others.get(name)} in domain {domain}; "
+                "shared blocks must be alike: bring the domains to one size in blocks of their own, or share fewer"
+            )
+
+
+# --- Digits --------------------------------------------------------------------------------------------------------
+
+
+def _activated(layer: nn.Module, width: int, flat: bool = False) -> nn.Sequential:
+    """Batch normalisation without scale and shift, and a PReLU."""
+    norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
+    return nn.Sequential(layer, norm(width, affine=False), nn.PReLU())
+
+
+def _climb(inside: int, outside: int) -> nn.Sequential:
+    """To 2s − 1 pixels from s."""
+    return _activated(nn.ConvTranspose2d(inside, outside, 3, stride=2, padding=1, bias=False), outside)
+
+
+def _digit_generator(latent_size: int, channels: int, widths: Sequence[int], hidden: int) -> list[nn.Module]:
+    """Five blocks: 4, 7, 13, 25 and 28 pixels."""
+    wide, *rest = widths
+    if hidden:
+        plan = _activated(nn.Linear(latent_size, hidden, bias=False), hidden, flat=True)
+        rise = nn.Sequential(nn.Linear(hidden, wide * 16, bias=False), nn.Unflatten(1, (wide, 4, 4)))
+        start = nn.Sequential(plan, _activated(rise, wide))
+    else:
+        rise = nn.ConvTranspose2d(latent_size, wide, 4, bias=False)
+        start = nn.Sequential(nn.Unflatten(1, (latent_size, 1, 1)), _activated(rise, wide))
+    blocks = [_climb(inside, outside) for inside, outside in zip(widths, rest, strict=False)]
+    # A transposed convolution of stride 1 and padding 1 is a convolution with padding 4, which PyTorch does faster.
+    end = nn.Sequential(nn.Conv2d(widths[-1], channels, 6, padding=4), nn.Sigmoid())
+    return _initialised([start, *blocks, end])
+
+
+def _digit_discriminator(channels: int, widths: Sequence[int]) -> list[nn.Module]:
+    """Four blocks: two convolutions with max-pooling and nothing else between them, a wide layer, the score."""
+    low, high = widths
+    return _initialised(
+        [
+            nn.Sequential(nn.Conv2d(channels, low, 5), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Conv2d(low, high, 5), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Flatten(), nn.Linear(high * 16, 500), nn.PReLU()),
+            nn.Sequential(nn.Linear(500, 1), nn.Flatten(0)),
+        ]
+    )
+
+
+def _initialised(blocks: list[nn.Module]) -> list[nn.Module]:
+    """Weights by He et al. (2015), as in the paper's code; biases 0."""
+    for block in blocks:
+        for part in block.modules():
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="linear" if part.weight.shape[0] == 1 else "relu")
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+    return blocks
+
+
+@dataclass(frozen=True)
+class _Widths:
+    """Channels of the blocks of both networks, and the units of a layer before the generator's."""
+
+    generator: tuple[int, ...]
+    discriminator: tuple[int, int]
+    hidden: int = 0
+
+
+PAPER = _Widths((1024, 512, 256, 128), (20, 50))
+NARROW = _Widths((128, 64, 32, 16), (16, 32), hidden=512)
+
+
+def _channels(channels: int | Sequence[int], domains: int) -> list[int]:
+    whole("domains", domains, least=2)
+    if isinstance(channels, (list, tuple)):
+        if len(channels) != domains:
+            raise ValueError(f"channels={channels!r} was given for {domains} domains; give one number for each, or one")
+        return [whole("channels", one) for one in channels]
+    return [whole("channels", channels)] * domains
+
+
+def _coupled_digits(
+    domains: int, channels: int | Sequence[int], latent_size: int, first: int, last: int, widths: _Widths
+) -> tuple[Coupled, Coupled]:
+    colours, latent_size = _channels(channels, domains), whole("latent_size", latent_size)
+    stacks = [_digit_generator(latent_size, one, widths.generator, widths.hidden) for one in colours]
+    judges = [_digit_discriminator(one, widths.discriminator) for one in colours]
+    return couple(stacks, first=first), couple(judges, last=last)
+
+
+def cogan_digits(
+    domains: int = 2, channels: int | Sequence[int] = 1, latent_size: int = 100, first: int = 4, last: int = 3
+) -> tuple[Coupled, Coupled]:
+    """The paper's networks for digits of 28 × 28 pixels (liu2016coupled, supplement).
+
+    Generators: five blocks of transposed convolutions with 1024, 512, 256, 128 channels and the image's, over 4, 7, 13
+    and 25 to 28 pixels. Discriminators: four blocks, convolutions with 20 and 50 channels, 500 units, the score.
+
+    Args:
+        domains: how many, at least two.
+        channels: of the images, one number for all domains or one for each.
+        latent_size: coordinates of a latent vector.
+        first: the generators' shared blocks, 0 to 5.
+        last: the discriminators' shared blocks, 0 to 4.
+
+    Returns:
+        The generators, from latents `(n, latent_size)` to an image batch for each domain, and the discriminators, from
+        an image batch for each domain to scores `(n,)` for each.
+    """
+    return _coupled_digits(domains, channels, latent_size, first, last, PAPER)
+
+
+def cogan_narrow(
+    domains: int = 2, channels: int | Sequence[int] = 1, latent_size: int = 100, first: int = 4, last: int = 3
+) -> tuple[Coupled, Coupled]:
+    """The digit networks for a CPU; see `cogan_digits`.
+
+    Generators have an eighth of the paper's channels and 512 units before them, which belong to the first block, so that
+    there are five blocks as in the paper: so few channels draw strokes, and such a layer plans the digit. Discriminators
+    have 16 and 32 channels.
+    """
+    return _coupled_digits(domains, channels, latent_size, first, last, NARROW)
+
+
+def cogan_rotation(
+    domains: int = 2, latent_size: int = 100, first: int = 4, last: int = 1, width: int = 1024
+) -> tuple[Coupled, Coupled]:
+    """The paper's networks for digits and rotated digits, where places do not correspond: fully connected generators.
+
+    Generators: four layers of 1024 units, then 784 pixels, five blocks. Discriminators as in `cogan_digits`, of which
+    only the last block is shared.
+
+    Args:
+        domains: how many, at least two.
+        latent_size: coordinates of a latent vector.
+        first: the generators' shared blocks, 0 to 5.
+        last: the discriminators' shared blocks, 0 to 4.
+        width: units of the generators' layers.
+    """
+    latent_size, width = whole("latent_size", latent_size), whole("width", width)
+    domains = whole("domains", domains, least=2)
+
+    def stack() -> list[nn.Module]:
+        sizes = [latent_size, width, width, width, width]
+        blocks = [_activated(nn.Linear(a, b, bias=False), b, flat=True) for a, b in zip(sizes, sizes[1:], strict=False)]
+        return _initialised([*blocks, nn.Sequential(nn.Linear(width, 784), nn.Unflatten(1, (1, 28, 28)), nn.Sigmoid())])
+
+    generators = couple([stack() for _ in range(domains)], first=first)
+    return generators, couple([_digit_discriminator(1, PAPER.discriminator) for _ in range(domains)], last=last)
+
+
+# --- Faces ---------------------------------------------------------------------------------------------------------
+
+
+def cogan_faces(
+    size: int = 64,
+    domains: int = 2,
+    channels: int | Sequence[int] = 3,
+    latent_size: int = 100,
+    first: int | None = None,
+    last: int | None = None,
+    width: int = 32,
+) -> tuple[Coupled, Coupled]:
+    """The paper's networks for faces, of 128 pixels, and the same with a doubling less for 64.
+
+    Generators: a linear layer to 4 × 4 pixels, then transposed convolutions that double the size and halve the channels
+    down to `width`, and a convolution. Pixels are in [0, 1], by a sigmoid; the paper's are in [−1, 1], by a hyperbolic
+    tangent. Discriminators: convolutions with stride 2 whose channels rise from `width`, batch normalisation, dropout,
+    a wide layer, the score.
+
+    Args:
+        size: height and width of the images, 64 or 128.
+        domains: how many, at least two.
+        channels: of the images, one number for all domains or one for each.
+        latent_size: coordinates of a latent vector.
+        first: the generators' shared blocks; by default all but the last.
+        last: the discriminators' shared blocks; by default all but the first two.
+        width: channels next to the image; 32 in the paper.
+    """
+    if size not in (64, 128) or isinstance(size, bool):
+        raise ValueError(f"size={size!r} of faces was given; it must be 64 or 128: resize the images")
+    colours, latent_size, width = _channels(channels, domains), whole("latent_size", latent_size), whole("width", width)
+    doublings = 4 if size == 64 else 5
+    generators = [_face_generator(latent_size, one, doublings, width) for one in colours]
+    discriminators = [_face_discriminator(one, doublings, width) for one in colours]
+    first = len(generators[0]) - 1 if first is None else first
+    last = len(discriminators[0]) - 2 if last is None else last
+    return couple(generators, first=first), couple(discriminators, last=last)
+
+
+def _face_generator(latent_size: int, channels: int, doublings: int, width: int) -> list[nn.Module]:
+    widths = [width * 2**power for power in reversed(range(doublings))]
+    wide = 2 * widths[0]
+    start = nn.Sequential(nn.Linear(latent_size, wide * 16, bias=False), nn.Unflatten(1, (wide, 4, 4)))
+    blocks = [
+        _activated(nn.ConvTranspose2d(inside, outside, 4, stride=2, padding=1, bias=False), outside)
+        for inside, outside in zip([wide, *widths], widths, strict=False)
+    ]
+    end = nn.Sequential(nn.Conv2d(width, channels, 3, padding=1), nn.Sigmoid())
+    return _initialised([_activated(start, wide), *blocks, end])
+
+
+def _face_discriminator(channels: int, halvings: int, width: int) -> list[nn.Module]:
+    widths = [channels, *(width * 2**power for power in range(halvings + 1))]
+    blocks = []
+    for place in range(halvings + 1):
+        kernel = 5 if place < 3 else 3
+        layer = nn.Conv2d(widths[place], widths[place + 1], kernel, stride=2, padding=kernel // 2, bias=False)
+        dropout = (0.1, 0.3, 0.3, 0.5, 0.5, 0.5)[place]
+        blocks.append(nn.Sequential(*_activated(layer, widths[place + 1]), nn.Dropout(dropout)))
+    wide = widths[-1] * 4  # two pixels by two
+    hidden = 64 * width
+    dense = _activated(nn.Linear(wide, hidden, bias=False), hidden, flat=True)
+    blocks.append(nn.Sequential(nn.Flatten(), *dense, nn.Dropout(0.5)))
+    return _initialised([*blocks, nn.Sequential(nn.Linear(hidden, 1), nn.Flatten(0))])
+
+
+# --- One network for all domains -----------------------------------------------------------------------------------
+
+
+class Conditioned(nn.Module):
+    """A network that is given, beside its input, a class: as further coordinates of a vector, or channels of an image.
+
+    The class comes as a one-hot vector $e_y$; for images each of its coordinates fills a channel.
+    """
+
+    def __init__(self, network: nn.Module, classes: int):
+        """`network`: takes `classes` coordinates or channels more than the samples have."""
+        super().__init__()
+        instance("network", network, nn.Module, "a torch.nn.Module")
+        self.network, self.classes = network, whole("classes", classes, least=2)
+
+    def forward(self, x: Float[Tensor, "n *sample"], labels: Tensor) -> Tensor:
+        """The network's output of each sample beside its class."""
+        codes = nn.functional.one_hot(labels, self.classes).to(x)
+        codes = codes.view(*codes.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+        return self.network(torch.cat([x, codes], 1))
+
+
+def conditional_digits(
+    classes: int = 2, channels: int = 1, latent_size: int = 100, narrow: bool = False
+) -> tuple[Conditioned, Conditioned]:
+    """The digit networks once, with the domain as an input: the baseline of Liu & Tuzel (2016).
+
+    Args:
+        classes: domains.
+        channels: of the images.
+        latent_size: coordinates of a latent vector.
+        narrow: those of `cogan_narrow` instead of `cogan_digits`.
+    """
+    classes, channels = whole("classes", classes, least=2), whole("channels", channels)
+    latent_size = whole("latent_size", latent_size)
+    instance("narrow", narrow, bool, "True or False")
+    widths = NARROW if narrow else PAPER
+    generator = nn.Sequential(*_digit_generator(latent_size + classes, channels, widths.generator, widths.hidden))
+    discriminator = nn.Sequential(*_digit_discriminator(channels + classes, widths.discriminator))
+    return Conditioned(generator, classes), Conditioned(discriminator, classes)
