@@ -31,7 +31,7 @@ PRIORS = ("uniform", "normal")
 
 
 class Inversion(NamedTuple):
-    """What `CoGAN.invert` found: a latent `(n, latent)` for each image, and the mean square error `(n,)` of its image."""
+    """What `CoGAN.invert` found: a latent `(n, latent)` for each image, and its mean square error `(n,)`."""
 
     latents: Tensor
     errors: Tensor

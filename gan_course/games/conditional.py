@@ -13,12 +13,12 @@ from gan_course.objectives import Objective
 
 
 class ConditionalGAN(GAN):
-    r"""Generator $G(z, y)$ against discriminator $d(x, y)$, both given the class $y$ (mirza2014conditional).
+    r"""Generator $G(z, y)$ against discriminator $d(x, y)$; both see the class $y$ (mirza2014conditional).
 
-    $$\min_G \max_D\; \mathbb E_{x, y}[\log D(x, y)] + \mathbb E_{z, y}[\log(1 - D(G(z, y), y))], \qquad D = \sigma(d),$$
+    $$\min_G \max_D\; \mathbb E_{x, y}[\log D(x, y)] + \mathbb E_{z, y}[\log(1 - D(G(z, y), y))],\quad D = \sigma(d),$$
 
-    or any other objective in its place. Batches are samples with labels, `fit(game, data.Paired(samples, labels), ...)`;
-    fakes are drawn under the batch's own labels. With the domain as the class it is the baseline of liu2016coupled: one
+    or any other objective in its place. Batches are samples with labels, from `data.Paired(samples, labels)`; fakes are
+    drawn under the batch's own labels. With the domain as the class it is the baseline of liu2016coupled: one
     noise under several labels is a draw in several domains.
     """
 

@@ -38,9 +38,9 @@ def pixel_agreement(
     $$\frac1{nD}\sum_{i=1}^n\sum_{p=1}^D [b(y_i)_p = b(x_i)_p],$$
 
     where $y_i$ is what the first domain's image asks for in the second (its edges, its negative) and $x_i$ what the
-    second generator drew. Two marks stand beside it. Over pairs of different rows, with $r_p, s_p$ the shares of ink in
-    both batches, it is $\frac1D\sum_p [r_ps_p + (1-r_p)(1-s_p)]$ up to the rows' own pairs, which are taken out. The best
-    constant image reaches $\frac1D\sum_p\max(r_p, 1-r_p)$. The paper states no threshold.
+    second generator drew. Two marks stand beside it. Over pairs of different rows, with $r_p, s_p$ the shares of ink
+    in both batches, it is $\frac1D\sum_p [r_ps_p + (1-r_p)(1-s_p)]$ up to the rows' own pairs, which are taken out. The
+    best constant image reaches $\frac1D\sum_p\max(r_p, 1-r_p)$. The paper states no threshold.
 
     Args:
         expected: in [0, 1], what the second image should be, at least two.

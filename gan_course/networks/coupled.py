@@ -1,10 +1,11 @@
 """Networks of several domains with layers in common: the same module object, so that they cannot drift apart.
 
 A stack is a list of blocks of layers. `couple` takes a stack for each domain and puts the first blocks of the first
-stack in the place of the first blocks of all the others, or the last ones in the place of the last ones. The networks of
-Liu & Tuzel (2016) [liu2016coupled] are made of it: `cogan_digits`, `cogan_narrow`, `cogan_rotation`, `cogan_faces`.
+stack in the place of the first blocks of all the others, or the last ones in the place of the last ones. The networks
+of Liu & Tuzel (2016) [liu2016coupled] are made of it: `cogan_digits`, `cogan_narrow`, `cogan_rotation`, `cogan_faces`.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -238,9 +239,9 @@ def cogan_narrow(
 ) -> tuple[Coupled, Coupled]:
     """The digit networks for a CPU; see `cogan_digits`.
 
-    Generators have an eighth of the paper's channels and 512 units before them, which belong to the first block, so that
-    there are five blocks as in the paper: so few channels draw strokes, and such a layer plans the digit. Discriminators
-    have 16 and 32 channels.
+    Generators have an eighth of the paper's channels and 512 units before them, which belong to the first block, so
+    that there are five blocks as in the paper: so few channels draw strokes, and such a layer plans the digit.
+    Discriminators have 16 and 32 channels.
     """
     return _coupled_digits(domains, channels, latent_size, first, last, NARROW)
 
@@ -265,7 +266,7 @@ def cogan_rotation(
 
     def stack() -> list[nn.Module]:
         sizes = [latent_size, width, width, width, width]
-        blocks = [_activated(nn.Linear(a, b, bias=False), b, flat=True) for a, b in zip(sizes, sizes[1:], strict=False)]
+        blocks = [_activated(nn.Linear(a, b, bias=False), b, flat=True) for a, b in itertools.pairwise(sizes)]
         return _initialised([*blocks, nn.Sequential(nn.Linear(width, 784), nn.Unflatten(1, (1, 28, 28)), nn.Sigmoid())])
 
     generators = couple([stack() for _ in range(domains)], first=first)
