@@ -211,7 +211,7 @@ def experiment(name: str, change: str, plays: dict[str, Play], title: str, seeds
         marks=lambda: marks(name, change),
     )
     labels = one.labels()
-    cited = {f"{labels[game]}{AGREEMENT}": {"value": v, "source": "liu2016coupled"} for game, v in values.items()}
+    cited = {f"{labels[game]}{AGREEMENT}": {"value": v, "source": "liu2016cogan"} for game, v in values.items()}
     return replace(one, published=cited)
 
 

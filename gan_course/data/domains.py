@@ -11,7 +11,7 @@ from gan_course.checks import instance, samples, whole
 
 
 def edges(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    r"""The outer edges of bright shapes: dilation by a 3 × 3 square, less the image (liu2016coupled, task A).
+    r"""The outer edges of bright shapes: dilation by a 3 × 3 square, less the image (liu2016cogan, task A).
 
     $$e(x)_p = \max_{q \in N(p)} x_q - x_p$$
 
@@ -22,13 +22,13 @@ def edges(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 
 
 def negatives(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Dark for bright: $1 - x$ (liu2016coupled, task B)."""
+    """Dark for bright: $1 - x$ (liu2016cogan, task B)."""
     _images(images)
     return 1 - images
 
 
 def rotated(images: Float[Tensor, "n c h w"], quarters: int = 1) -> Float[Tensor, "n c h w"]:
-    """The images turned by so many right angles, against the clock (liu2016coupled, supplement)."""
+    """The images turned by so many right angles, against the clock (liu2016cogan, supplement)."""
     _images(images)
     return torch.rot90(images, whole("quarters", quarters, least=0), dims=(2, 3))
 

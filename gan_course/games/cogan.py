@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gan_course import objectives
 from gan_course.checks import instance, number, samples, whole
 from gan_course.games.base import (
+    Batch,
     Game,
     OptimizerFactory,
     Turn,
@@ -38,7 +39,7 @@ class Inversion(NamedTuple):
 
 
 class CoGAN(Game):
-    r"""Generators $g_i$ and discriminators $f_i$ of several domains with layers in common (liu2016coupled).
+    r"""Generators $g_i$ and discriminators $f_i$ of several domains with layers in common (liu2016cogan).
 
     One noise $z$ goes into all generators, so that $(g_1(z), g_2(z), \dots)$ is a draw from a joint law; each
     discriminator sees its own domain alone, so that no pair of real samples is ever needed. With $d$ the raw scores and
@@ -157,7 +158,7 @@ class CoGAN(Game):
             samples(**{f"the batch of domain {domain}": part})
         return tuple(parts), labels
 
-    def discriminator_loss(self, batch: Sequence) -> dict[str, Tensor]:
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The discriminators' terms, each under its name and its domain's number, from 0."""
         real, labels = self.parted(batch)
         with torch.no_grad():
@@ -176,7 +177,7 @@ class CoGAN(Game):
         on_fake = [part[len(one) :] for part, one in zip(features, real, strict=True)]
         return terms | self._of_features(on_real, labels, on_fake)
 
-    def generator_loss(self, batch: Sequence) -> dict[str, Tensor]:
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The generators' terms on the images of one noise, as many as the batch has of the first domain."""
         real, _ = self.parted(batch)
         fake = self.generators(self.noise(len(real[0])))
@@ -338,5 +339,6 @@ class CoGAN(Game):
 
     def transform(self, x: Tensor, source: int, target: int, steps: int = 50, starts: int = 4) -> Tensor:
         """Images of one domain as images of another: the target's image of the latent that `invert` finds."""
+        source = whole("source", source, least=0, most=self.domains - 1)
         target = whole("target", target, least=0, most=self.domains - 1)
         return self.generate(self.invert(x, source, steps, starts).latents)[target]

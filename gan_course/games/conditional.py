@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from gan_course.checks import samples, whole
-from gan_course.games.base import OptimizerFactory, constant, evaluating
+from gan_course.games.base import Batch, OptimizerFactory, constant, evaluating
 from gan_course.games.gan import GAN
 from gan_course.objectives import Objective
 
@@ -18,7 +18,7 @@ class ConditionalGAN(GAN):
     $$\min_G \max_D\; \mathbb E_{x, y}[\log D(x, y)] + \mathbb E_{z, y}[\log(1 - D(G(z, y), y))],\quad D = \sigma(d),$$
 
     or any other objective in its place. Batches are samples with labels, from `data.Paired(samples, labels)`; fakes are
-    drawn under the batch's own labels. With the domain as the class it is the baseline of liu2016coupled: one
+    drawn under the batch's own labels. With the domain as the class it is the baseline of liu2016cogan: one
     noise under several labels is a draw in several domains.
     """
 
@@ -66,14 +66,14 @@ class ConditionalGAN(GAN):
             raise ValueError(f"labels must be int64 of shape ({len(x)},), not {y.dtype} {tuple(y.shape)}")
         return x, y
 
-    def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The discriminator's terms, real and fake under the same labels."""
         x, y = self.parted(batch)
         with torch.no_grad():
             fake = self.generator(self.noise(len(x)), y)
         return self.objective.for_discriminator(lambda x: self.discriminator(x, y), x, fake)
 
-    def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
         """The generator's terms on new fakes under the batch's labels."""
         x, y = self.parted(batch)
         fake = self.generator(self.noise(len(x)), y)

@@ -31,7 +31,7 @@ class PixelAgreement:
 def pixel_agreement(
     expected: Float[Tensor, "n c h w"], images: Float[Tensor, "n c h w"], threshold: float = 0.5
 ) -> PixelAgreement:
-    r"""The share of pixels on which images agree with those expected in their place (liu2016coupled, section 4).
+    r"""The share of pixels on which images agree with those expected in their place (liu2016cogan, section 4).
 
     With $b(x) = [x \ge t]$ for each of $D$ pixels,
 

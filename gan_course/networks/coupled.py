@@ -2,7 +2,7 @@
 
 A stack is a list of blocks of layers. `couple` takes a stack for each domain and puts the first blocks of the first
 stack in the place of the first blocks of all the others, or the last ones in the place of the last ones. The networks
-of Liu & Tuzel (2016) [liu2016coupled] are made of it: `cogan_digits`, `cogan_narrow`, `cogan_rotation`, `cogan_faces`.
+of Liu & Tuzel (2016) [liu2016cogan] are made of it: `cogan_digits`, `cogan_narrow`, `cogan_rotation`, `cogan_faces`.
 """
 
 import itertools
@@ -215,7 +215,7 @@ def _coupled_digits(
 def cogan_digits(
     domains: int = 2, channels: int | Sequence[int] = 1, latent_size: int = 100, first: int = 4, last: int = 3
 ) -> tuple[Coupled, Coupled]:
-    """The paper's networks for digits of 28 × 28 pixels (liu2016coupled, supplement).
+    """The paper's networks for digits of 28 × 28 pixels (liu2016cogan, supplement).
 
     Generators: five blocks of transposed convolutions with 1024, 512, 256, 128 channels and the image's, over 4, 7, 13
     and 25 to 28 pixels. Discriminators: four blocks, convolutions with 20 and 50 channels, 500 units, the score.
@@ -301,7 +301,7 @@ def cogan_faces(
         last: the discriminators' shared blocks; by default all but the first two.
         width: channels next to the image; 32 in the paper.
     """
-    if size not in (64, 128) or isinstance(size, bool):
+    if whole("size", size) not in (64, 128):
         raise ValueError(f"size={size!r} of faces was given; it must be 64 or 128: resize the images")
     colours, latent_size, width = _channels(channels, domains), whole("latent_size", latent_size), whole("width", width)
     doublings = 4 if size == 64 else 5

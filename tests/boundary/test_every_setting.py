@@ -10,7 +10,7 @@ from fuzzing import EVERY, NO_NUMBERS, answer
 from torch import nn
 
 from gan_course import fit, games, metrics, networks, objectives, runs, widgets
-from gan_course.data import sources, toy
+from gan_course.data import domains, sources, toy
 from gan_course.study import cells
 from gan_course.training import every
 
@@ -21,6 +21,20 @@ SAMPLES = (X, X + 1)
 IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 SHARES = torch.tensor([0.25, 0.75])
 IMAGE = dict(size=8, channels=1, width=2, hidden=0)
+
+
+COUPLED = (
+    networks.couple([[nn.Linear(2, 2)], [nn.Linear(2, 2)]], first=1),
+    networks.couple([[nn.Linear(2, 1), nn.Flatten(0)], [nn.Linear(2, 1), nn.Flatten(0)]], last=1),
+)
+
+
+def invert(**settings):
+    return games.CoGAN(*COUPLED, latent_size=2).invert(**settings)
+
+
+def transform(**settings):
+    return games.CoGAN(*COUPLED, latent_size=2).transform(**settings)
 
 
 def stream(batch_size):
@@ -116,6 +130,36 @@ CALLS = {
         | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, reuse_fakes=True, simultaneous=False),
         ("latent_size", "discriminator_steps", "average"),
     ),
+    games.CoGAN: (
+        dict(generators=COUPLED[0], discriminators=COUPLED[1], objective="minimax", latent_size=2, prior="normal")
+        | dict(optimizer=games.sgd(), rate=games.constant, average=0.5, classifier=MODULE, classification=1.0)
+        | dict(matching=0.1),
+        ("latent_size", "average", "classification", "matching"),
+    ),
+    games.ConditionalGAN: (
+        dict(generator=MODULE, discriminator=MODULE, classes=2, objective="minimax", latent_size=2)
+        | dict(discriminator_steps=1, optimizer=games.sgd(), rate=games.constant, average=0.5),
+        ("classes", "latent_size", "discriminator_steps", "average"),
+    ),
+    invert: (dict(x=X, domain=0, steps=1, starts=1), ("domain", "steps", "starts")),
+    transform: (dict(x=X, source=0, target=1, steps=1, starts=1), ("target", "steps", "starts")),
+    networks.couple: (dict(stacks=[[MODULE], [MODULE]], first=1, last=None), ()),
+    networks.Conditioned: (dict(network=MODULE, classes=2), ("classes",)),
+    networks.cogan_narrow: (dict(domains=2, channels=1, latent_size=2, first=4, last=3), ("domains", "latent_size")),
+    networks.cogan_rotation: (
+        dict(domains=2, latent_size=2, first=4, last=1, width=2),
+        ("domains", "latent_size", "first", "last", "width"),
+    ),
+    networks.cogan_faces: (
+        dict(size=64, domains=2, channels=1, latent_size=2, first=5, last=4, width=1),
+        ("size", "domains", "latent_size", "width"),
+    ),
+    networks.conditional_digits: (dict(classes=2, channels=1, latent_size=2, narrow=True), ("classes", "latent_size")),
+    domains.rotated: (dict(images=IMAGES, quarters=1), ("quarters",)),
+    domains.edges: (dict(images=IMAGES), ()),
+    domains.negatives: (dict(images=IMAGES), ()),
+    domains.halves: (dict(images=IMAGES, change=domains.edges, seed=0, rows=None), ("seed",)),
+    metrics.pixel_agreement: (dict(expected=IMAGES, images=IMAGES, threshold=0.5), ("threshold",)),
     games.BEGAN: (
         dict(generator=MODULE, discriminator=MODULE, diversity=0.5, gain=0.01, latent_size=2, optimizer=games.sgd())
         | dict(rate=games.constant, average=0.5),

@@ -52,6 +52,7 @@ BINARY = {
     metrics.frechet_distance: ("features_a", "features_b"),
     metrics.kernel_distance: ("features_a", "features_b"),
     metrics.nearest_neighbours: ("samples", "reference"),
+    metrics.pixel_agreement: ("expected", "images"),
     metrics.prd_curve: ("reference", "evaluated"),
     metrics.precision_recall: ("real", "fake"),
     metrics.total_variation: ("p", "q"),
@@ -74,7 +75,7 @@ def test_any_two_sets(metric, both):
 
 def obviously_right(metric, a, b) -> bool:
     """Whether there is no reason to refuse two sets."""
-    no_samples = (metrics.frechet_digits, metrics.total_variation, metrics.prd_curve)
+    no_samples = (metrics.frechet_digits, metrics.pixel_agreement, metrics.total_variation, metrics.prd_curve)
     if metric in no_samples or 0 in (a.numel(), b.numel(), a.ndim, b.ndim):
         return False  # most of what is drawn here is no image in [0, 1], and no histogram
     large = max(float(a.abs().max()), float(b.abs().max())) > 1e15

@@ -59,6 +59,7 @@ CALLS = {
     "mode_coverage": (POINTS, POINTS[:3], 0.1),
     "nearest_neighbours": (POINTS, POINTS[:40], 3),
     "parzen": (POINTS[:50], POINTS[50:70], POINTS[70:], [0.01, 0.1, 1.0]),
+    "pixel_agreement": (IMAGES, IMAGES),
     "parzen_density": (POINTS, POINTS[:5], 1),
     "prd": (POINTS[:40], POINTS[40:80], 4, 2),
     "prd_curve": (SHARES, SHARES.flip(0)),
