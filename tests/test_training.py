@@ -98,6 +98,7 @@ def test_every_listed_parameter_gets_a_gradient_in_every_game():
         gan("wgan-gp"),
         games.AutoEncoder(e(8, 1, 4, 4), networks.decoder(8, 1, 4, 4), 4),
         games.VAE(e(8, 1, 8, 4), networks.decoder(8, 1, 4, 4), 4),
+        games.VAEGAN(e(8, 1, 8, 4), *networks.dcgan(8, 1, 4, 4), 4),
     ):
         for turn in game.turns():
             terms = turn.loss(digits if hasattr(game, "encoder") else X)

@@ -26,6 +26,7 @@ from gan_course.games.conditional import ConditionalGAN
 from gan_course.games.gan import GAN
 from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
+from gan_course.games.vaegan import VAEGAN
 
 __all__ = [
     "ALICE",
@@ -33,6 +34,7 @@ __all__ = [
     "BEGAN",
     "GAN",
     "VAE",
+    "VAEGAN",
     "AutoEncoder",
     "Batch",
     "Bernoulli",

@@ -89,6 +89,9 @@ GAMES = {
         *("temperature", "optimizer", "rate", "flow"),
     ),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate", "flow"),
+    games.VAEGAN: (
+        *("latent_size", "similarity", "std", "layer", "reconstructions", "saturating", "optimizer", "rate", "average"),
+    ),
     games.AutoEncoder: ("latent_size", "optimizer", "rate"),
     games.DiscriminatorAlone: (
         *("shape", "steps", "step_size", "noise", "restarted", "pool", "limits", "magnitude", "objective"),
@@ -102,11 +105,13 @@ def test_games(data, kind):
     good = {"shape": (2,), "pool": 9} if kind is games.DiscriminatorAlone else {"latent_size": 2}
     modules = [name for name in inspect.signature(kind).parameters if name in MODULES]
     for name in modules:
-        good[name] = networks.mlp(2, [3], 4 if issubclass(kind, games.VAE) and name == "encoder" else 2)
+        good[name] = networks.mlp(2, [3], 4 if issubclass(kind, (games.VAE, games.VAEGAN)) and name == "encoder" else 2)
     if issubclass(kind, (games.GAN, games.DiscriminatorAlone)):
         good["discriminator"] = networks.mlp(2, [3])
     if issubclass(kind, games.BiGAN):
         good["discriminator"] = networks.JointDiscriminator(networks.mlp(4, [3]))
+    if kind is games.VAEGAN:
+        good |= {"discriminator": networks.mlp(2, [3]), "layer": "layers.0"}
     if issubclass(kind, games.ASVAE):
         judges = [networks.JointDiscriminator(networks.mlp(4, [3])) for _ in range(2)]
         good |= dict(zip(("encoder_ratio", "decoder_ratio"), judges, strict=True))
