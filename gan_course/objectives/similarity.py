@@ -12,7 +12,9 @@ from torch.nn.functional import softplus
 def feature_error(
     features: Float[Tensor, "n *feature"], reconstructed_features: Float[Tensor, "n *feature"], std: float = 1.0
 ) -> Float[Tensor, " n"]:
-    r"""$\frac1{2s^2}\|f_l(x) - f_l(\tilde x)\|^2$ per sample: $-\log N(f_l(x); f_l(\tilde x), s^2I)$ but for its constant.
+    r"""The error of a reconstruction in the features, per sample.
+
+    $$\frac1{2s^2}\|f_l(x) - f_l(\tilde x)\|^2 = -\log N(f_l(x); f_l(\tilde x), s^2I) + \text{a constant}.$$
 
     The paper has $s = 1$. Features have no unit, though: the next layer can undo any factor, and $s$ says what is much.
     """

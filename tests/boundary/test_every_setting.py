@@ -16,7 +16,7 @@ from gan_course.training import every
 
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
 MODULE = nn.Linear(2, 2)
-JUDGE = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
+SCORER = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
 JUDGE = networks.JointDiscriminator(networks.mlp(4, [3]))
 SAMPLES = (X, X + 1)
 IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
@@ -197,7 +197,7 @@ CALLS = {
     games.DiscretisedLogistic: (dict(channels=1, levels=256, scale=0.1), ("channels", "levels", "scale")),
     relaxed: (dict(temperature=0.5), None),
     games.VAEGAN: (
-        dict(encoder=nn.Linear(2, 4), decoder=MODULE, discriminator=JUDGE)
+        dict(encoder=nn.Linear(2, 4), decoder=MODULE, discriminator=SCORER)
         | dict(latent_size=2, similarity=0.1, std=1.0, layer="0", reconstructions=True, saturating=False)
         | dict(optimizer=games.sgd(), rate=games.constant, average=0.5),
         ("latent_size", "similarity", "std", "average"),
