@@ -180,8 +180,7 @@ def experiment(labelled: str, other: str, settings: Settings, title: str) -> Exp
         data=lambda seed: source(labelled, other, seed),
         measure=lambda game, seed: measure(game, labelled, other, seed),
         published={
-            f"CoGAN: {quantity}": {"value": PUBLISHED[labelled], "source": "liu2016cogan"}
-            for quantity in (TEST, DRAW)
+            f"CoGAN: {quantity}": {"value": PUBLISHED[labelled], "source": "liu2016cogan"} for quantity in (TEST, DRAW)
         },
     )
 
