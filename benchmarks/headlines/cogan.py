@@ -78,9 +78,9 @@ def adam(rate: float, second: float = 0.99) -> OptimizerFactory:
     return games.adam(rate, betas=(0.5, second))
 
 
-def paper(last: int = 3) -> games.CoGAN:
+def paper() -> games.CoGAN:
     """The paper's networks and step size; the generators are averaged and the rate falls to zero, which is ours."""
-    return games.CoGAN(*networks.cogan_digits(last=last), rate=games.linear_decay, average=0.999)
+    return games.CoGAN(*networks.cogan_digits(), rate=games.linear_decay, average=0.999)
 
 
 def paper_rotation() -> games.CoGAN:
@@ -217,13 +217,13 @@ def experiment(name: str, change: str, plays: dict[str, Play], title: str, seeds
 
 def full(name: str, change: str) -> Experiment:
     """As in the paper."""
-    coupled = {"edges": lambda: paper(last=1), "negatives": paper, "rotation": paper_rotation}[change]
+    coupled = {"edges": paper, "negatives": paper, "rotation": paper_rotation}[change]
     plays = {"CoGAN": Play(coupled, 25_000, 128), "conditional GAN": Play(paper_baseline, 25_000, 128)}
     return experiment(name, change, plays, "the paper's networks", range(5))
 
 
 RATES, BASELINE_RATE = {"edges": 2e-3, "negatives": 2e-3, "rotation": 1e-3}, 1e-3
-LAST = {"edges": 1, "negatives": 3, "rotation": 1}
+LAST = {"edges": 3, "negatives": 3, "rotation": 1}
 
 
 def small(name: str, change: str) -> Experiment:
@@ -251,8 +251,21 @@ def trials() -> Experiment:
     return experiment("mnist", "edges", coupled | baseline, "trials with narrow networks", range(10, 11))
 
 
+def sharing(change: str, rounds: int) -> Experiment:
+    """Agreement against the number of shared blocks: k of the generators with l = 3, then l with k = 4."""
+    counts = [*((first, 3) for first in range(4, -1, -1)), (4, 2), (4, 1)]
+    plays = {
+        f"k={first}, l={last}": Play(functools.partial(narrow, RATES[change], first, last), rounds, 128)
+        for first, last in counts
+    }
+    one = experiment("mnist", change, plays, "what is shared, narrow networks", range(3))
+    return replace(one, published={})
+
+
 EXPERIMENT = full("mnist", "edges")
 VARIANTS = {
+    "sharing": sharing("edges", 1_000),
+    "sharing-negatives": sharing("negatives", 600),
     "negatives": full("mnist", "negatives"),
     "rotation": full("mnist", "rotation"),
     "fashion": full("fashion-mnist", "edges"),

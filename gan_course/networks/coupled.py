@@ -130,6 +130,20 @@ def _alike(block: nn.Module, other: nn.Module, where: str, domain: int) -> None:
 # --- Digits --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Widths:
+    """Channels of the blocks of both networks, units of a layer before the generator's, batch normalisation."""
+
+    generator: tuple[int, ...]
+    discriminator: tuple[int, int]
+    hidden: int = 0
+    normalise: bool = False
+
+
+PAPER = _Widths((1024, 512, 256, 128), (20, 50))
+NARROW = _Widths((128, 64, 32, 16), (16, 32), hidden=512, normalise=True)
+
+
 def _activated(layer: nn.Module, width: int, flat: bool = False) -> nn.Sequential:
     """Batch normalisation without scale and shift, and a PReLU."""
     norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
@@ -157,14 +171,19 @@ def _digit_generator(latent_size: int, channels: int, widths: Sequence[int], hid
     return _initialised([start, *blocks, end])
 
 
-def _digit_discriminator(channels: int, widths: Sequence[int]) -> list[nn.Module]:
-    """Four blocks: two convolutions with max-pooling and nothing else between them, a wide layer, the score."""
-    low, high = widths
+def _digit_discriminator(channels: int, widths: _Widths) -> list[nn.Module]:
+    """Four blocks: two convolutions with max-pooling and nothing else between them, a wide layer, the score.
+
+    With normalisation the second convolution has an activation too.
+    """
+    low, high = widths.discriminator
+    normalised = [nn.BatchNorm2d(high), nn.LeakyReLU(0.2)] if widths.normalise else []
+    dense = [nn.BatchNorm1d(500)] if widths.normalise else []
     return _initialised(
         [
             nn.Sequential(nn.Conv2d(channels, low, 5), nn.MaxPool2d(2)),
-            nn.Sequential(nn.Conv2d(low, high, 5), nn.MaxPool2d(2)),
-            nn.Sequential(nn.Flatten(), nn.Linear(high * 16, 500), nn.PReLU()),
+            nn.Sequential(nn.Conv2d(low, high, 5), *normalised, nn.MaxPool2d(2)),
+            nn.Sequential(nn.Flatten(), nn.Linear(high * 16, 500), *dense, nn.PReLU()),
             nn.Sequential(nn.Linear(500, 1), nn.Flatten(0)),
         ]
     )
@@ -181,19 +200,6 @@ def _initialised(blocks: list[nn.Module]) -> list[nn.Module]:
     return blocks
 
 
-@dataclass(frozen=True)
-class _Widths:
-    """Channels of the blocks of both networks, and the units of a layer before the generator's."""
-
-    generator: tuple[int, ...]
-    discriminator: tuple[int, int]
-    hidden: int = 0
-
-
-PAPER = _Widths((1024, 512, 256, 128), (20, 50))
-NARROW = _Widths((128, 64, 32, 16), (16, 32), hidden=512)
-
-
 def _channels(channels: int | Sequence[int], domains: int) -> list[int]:
     whole("domains", domains, least=2)
     if isinstance(channels, (list, tuple)):
@@ -208,7 +214,7 @@ def _coupled_digits(
 ) -> tuple[Coupled, Coupled]:
     colours, latent_size = _channels(channels, domains), whole("latent_size", latent_size)
     stacks = [_digit_generator(latent_size, one, widths.generator, widths.hidden) for one in colours]
-    judges = [_digit_discriminator(one, widths.discriminator) for one in colours]
+    judges = [_digit_discriminator(one, widths) for one in colours]
     return couple(stacks, first=first), couple(judges, last=last)
 
 
@@ -241,7 +247,8 @@ def cogan_narrow(
 
     Generators have an eighth of the paper's channels and 512 units before them, which belong to the first block, so
     that there are five blocks as in the paper: so few channels draw strokes, and such a layer plans the digit.
-    Discriminators have 16 and 32 channels.
+    Discriminators have 16 and 32 channels and batch normalisation: without it the game collapsed at the step sizes that
+    so short a training needs.
     """
     return _coupled_digits(domains, channels, latent_size, first, last, NARROW)
 
@@ -270,7 +277,7 @@ def cogan_rotation(
         return _initialised([*blocks, nn.Sequential(nn.Linear(width, 784), nn.Unflatten(1, (1, 28, 28)), nn.Sigmoid())])
 
     generators = couple([stack() for _ in range(domains)], first=first)
-    return generators, couple([_digit_discriminator(1, PAPER.discriminator) for _ in range(domains)], last=last)
+    return generators, couple([_digit_discriminator(1, PAPER) for _ in range(domains)], last=last)
 
 
 # --- Faces ---------------------------------------------------------------------------------------------------------
@@ -377,5 +384,5 @@ def conditional_digits(
     instance("narrow", narrow, bool, "True or False")
     widths = NARROW if narrow else PAPER
     generator = nn.Sequential(*_digit_generator(latent_size + classes, channels, widths.generator, widths.hidden))
-    discriminator = nn.Sequential(*_digit_discriminator(channels + classes, widths.discriminator))
+    discriminator = nn.Sequential(*_digit_discriminator(channels + classes, widths))
     return Conditioned(generator, classes), Conditioned(discriminator, classes)
