@@ -123,6 +123,8 @@ def _root(target: Tensor, slope: Tensor, b: Tensor) -> Tensor:
         a = target.clone()
         for _ in range(60):
             miss = a + slope * torch.tanh(a + b) - target
+            if not torch.compiler.is_compiling() and bool((miss.abs() <= 1e-13 * (1 + target.abs())).all()):
+                break
             low, high = torch.where(miss < 0, a, low), torch.where(miss < 0, high, a)
             newton = a - miss / (1 + slope * (1 - torch.tanh(a + b).square()))
             inside = (newton > low) & (newton < high)  # a step that leaves the bracket, or is no number, is bisected
