@@ -17,6 +17,7 @@ from gan_course.objectives.density_ratio import logistic_loss
 HALVES = {"full": ("encoder", "decoder"), "reconstruction": ("encoder",), "generation": ("decoder",)}
 """Which joint laws a variant draws from, and so which of the two ratios it learns."""
 RELAXATIONS = ("draw", "mean")
+REFERENCES = ("marginals", "fixed")
 
 
 class ASVAE(VAE):
@@ -42,6 +43,16 @@ class ASVAE(VAE):
     $\mathrm{KL}(q_\phi\,\|\,p_\theta) + \mathrm{KL}(p_\theta\,\|\,q_\phi)$; of its first part alone, the VAE's, for
     `reconstruction` (the paper's AS-VAE-r), and of its second alone for `generation` (AS-VAE-g).
 
+    That gradient is not the one of $\mathcal L$ with the ratios that belong to every $\theta, \phi$, as the laws that
+    they are compared with move too. With `reference="fixed"`, which is ours and not the paper's, both joint laws are
+    compared with the one law that no network moves, data and prior drawn independently:
+
+    $$f_1^* = \log\frac{q_\phi(z\mid x)}{p(z)},\qquad f_2^* = \log\frac{p_\theta(x, z)}{q(x)\,p(z)}.$$
+
+    Then both gradients are the same, $\mathcal L = -\mathrm{KL}(q_\phi\,\|\,p_\theta) -
+    \mathrm{KL}(p_\theta\,\|\,q_\phi) - H(q) - H(p)$, and the first ratio compares codes of the same samples, as in
+    mescheder2017avb.
+
     A round is `ratio_steps` of the ratios, then one of the model. Bounds on the likelihood, codes, reconstructions and
     samples are those of `VAE`.
     """
@@ -58,6 +69,7 @@ class ASVAE(VAE):
         ratio_steps: int | Callable[[int], int] = 1,
         relaxation: str = "draw",
         temperature: float = 0.5,
+        reference: str = "marginals",
         optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
         rate: Callable[[float], float] = constant,
         flow: nn.Module | None = None,
@@ -78,6 +90,8 @@ class ASVAE(VAE):
                 laws is an exact draw and for pixels that are 0 or 1 the binary concrete law; or `mean`, the law's
                 mean, as grey levels are taken for means: then the decoder is deterministic where it is compared.
             temperature: of the binary concrete law.
+            reference: what each joint law is compared with: `marginals`, the product of the other law's marginals, as
+                in the paper; or `fixed`, data and prior.
             optimizer: makes both optimisers, or a dict with the keys `ratios` and `model`; Adam with 1e-3 for the
                 ratios and 5e-4 for the model by default.
             rate: factor on both learning rates as a function of progress.
@@ -93,7 +107,9 @@ class ASVAE(VAE):
             raise ValueError(f"variant={variant!r} was given; choose one of {', '.join(HALVES)}")
         if not isinstance(relaxation, str) or relaxation not in RELAXATIONS:
             raise ValueError(f"relaxation={relaxation!r} was given; choose one of {', '.join(RELAXATIONS)}")
-        self.variant, self.relaxation = variant, relaxation
+        if not isinstance(reference, str) or reference not in REFERENCES:
+            raise ValueError(f"reference={reference!r} was given; choose one of {', '.join(REFERENCES)}")
+        self.variant, self.relaxation, self.reference = variant, relaxation, reference
         if number("temperature", temperature, positive=True) < 1e-6:
             raise ValueError(f"temperature={temperature} was given; it must be at least 1e-6")
         self.temperature = float(temperature)
@@ -165,11 +181,12 @@ class ASVAE(VAE):
         with torch.no_grad():
             prior, codes = self.noise(len(x)), self.drawn_codes(x)
             made = self.drawn_samples(prior)
-            # Independent pairs: the samples made with new codes, and each code with the sample of its neighbour.
-            pairs = {
-                "encoder": ((x, codes), (made, self.noise(len(x)))),
-                "decoder": ((made, prior), (x, codes.roll(1, 0))),
-            }
+            if self.reference == "fixed":
+                other = x, self.noise(len(x))
+                against = {"encoder": other, "decoder": other}
+            else:  # the samples made with new codes, and each code with the sample of its neighbour
+                against = {"encoder": (made, self.noise(len(x))), "decoder": (x, codes.roll(1, 0))}
+        pairs = {"encoder": ((x, codes), against["encoder"]), "decoder": ((made, prior), against["decoder"])}
         return {
             f"{half} ratio": logistic_loss(*(checked(ratio(*pair), len(x)) for pair in pairs[half]))
             for half, ratio in self.ratios.items()

@@ -181,7 +181,7 @@ CALLS = {
     games.ASVAE: (
         dict(encoder=nn.Linear(2, 4), decoder=MODULE, latent_size=2, likelihood="gaussian", encoder_ratio=JUDGE)
         | dict(decoder_ratio=copy.deepcopy(JUDGE), variant="full", ratio_steps=1, relaxation="draw", temperature=0.5)
-        | dict(optimizer=games.sgd(), rate=games.constant, flow=networks.PlanarFlow(2)),
+        | dict(reference="fixed", optimizer=games.sgd(), rate=games.constant, flow=networks.PlanarFlow(2)),
         ("latent_size", "temperature"),
     ),
     games.CodeModel: (

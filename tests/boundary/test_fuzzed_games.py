@@ -86,7 +86,7 @@ GAMES = {
     ),
     games.ASVAE: (
         *("latent_size", "likelihood", "encoder_ratio", "decoder_ratio", "variant", "ratio_steps", "relaxation"),
-        *("temperature", "optimizer", "rate", "flow"),
+        *("temperature", "reference", "optimizer", "rate", "flow"),
     ),
     games.VAE: ("latent_size", "likelihood", "optimizer", "rate", "flow"),
     games.VAEGAN: (

@@ -64,6 +64,14 @@ def optimal(w, s, a, t):
     return first, second
 
 
+def fixed(w, s, a, t):
+    """The same, compared with data and prior."""
+    (first, second), qz, pz = optimal(w, s, a, t), normal(a**2 * STD**2 + t**2), normal(1.0)
+    qx, px = normal(STD**2), normal(w**2 + s**2)
+    first = first + torch.tensor([px[0] - qx[0], 0, 0, px[1] - qx[1]])
+    return first, second + torch.tensor([0, 0, qz[0] - pz[0], qz[1] - pz[1]])
+
+
 def linear(w=1.0, s=0.8, a=0.3, t=0.6, ratios=None, scale="fixed", **settings):
     first, second = ratios or optimal(w, s, a, t)
     parts = dict(encoder_ratio=Quadratic(first.clone()), decoder_ratio=Quadratic(second.clone()))
@@ -88,22 +96,23 @@ def covariances(w, s, a, t):
     return q, p
 
 
+@pytest.mark.parametrize("ratios", [optimal, fixed])
 @pytest.mark.parametrize("variant", ["full", "reconstruction", "generation"])
-def test_the_slope_is_that_of_the_divergence_between_the_joints(variant):
-    """With the closed forms of the ratios: of both directions, of the VAE's alone, or of the other alone."""
+def test_the_slope_is_that_of_the_divergence_between_the_joints(variant, ratios):
+    """Of both directions, of the VAE's alone, or of the other alone: whatever law the ratios have to do with."""
     unused = {"reconstruction": {"decoder_ratio": None}, "generation": {"encoder_ratio": None}}.get(variant, {})
-    game = linear(variant=variant, scale="learned", **unused)
+    game = linear(variant=variant, scale="learned", ratios=ratios(1.0, 0.8, 0.3, 0.6), **unused)
     torch.manual_seed(0)
-    x = STD * torch.randn(1_000_000, 1)
+    x = STD * torch.randn(400_000, 1)
     sum(game.loss(x).values()).backward()
     w, s, a, t = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (1.0, 0.8, 0.3, 0.6))
     q, p = covariances(w, s, a, t)
     divergences = {"reconstruction": kl(q, p), "generation": kl(p, q), "full": kl(q, p) + kl(p, q)}
     divergences[variant].backward()
-    assert game.decoder.w.grad.item() == pytest.approx(w.grad.item(), abs=0.02)
-    assert game.encoder.a.grad.item() == pytest.approx(a.grad.item(), abs=0.02)
-    assert game.encoder.log_variance.grad.item() == pytest.approx(t.grad.item() * 0.6 / 2, abs=0.02)
-    assert game.likelihood.log_std.grad.item() == pytest.approx(s.grad.item() * 0.8, abs=0.02)
+    assert game.decoder.w.grad.item() == pytest.approx(w.grad.item(), abs=0.03)
+    assert game.encoder.a.grad.item() == pytest.approx(a.grad.item(), abs=0.03)
+    assert game.encoder.log_variance.grad.item() == pytest.approx(t.grad.item() * 0.6 / 2, abs=0.03)
+    assert game.likelihood.log_std.grad.item() == pytest.approx(s.grad.item() * 0.8, abs=0.03)
 
 
 def test_the_known_optimum_of_the_linear_case():
@@ -111,31 +120,37 @@ def test_the_known_optimum_of_the_linear_case():
     nothing is left to descend."""
     game = linear(**best())
     torch.manual_seed(0)
-    x = STD * torch.randn(1_000_000, 1)
+    x = STD * torch.randn(400_000, 1)
     exact = torch.distributions.Normal(0.0, STD).log_prob(x).squeeze(1)
     assert_close(game.log_weights(x), exact, atol=1e-4, rtol=1e-4)
     terms = game.loss(x)
     entropies = 0.5 * math.log(2 * math.pi * math.e * STD**2) + 0.5 * math.log(2 * math.pi * math.e)
-    assert sum(terms.values()).item() == pytest.approx(entropies, abs=5e-3)
+    assert sum(terms.values()).item() == pytest.approx(entropies, abs=1e-2)
     sum(terms.values()).backward()
     for parameter in (game.decoder.w, game.encoder.a, game.encoder.log_variance):
-        assert abs(parameter.grad.item()) < 0.01
+        assert abs(parameter.grad.item()) < 0.02
     assert_close(optimal(**best())[0], optimal(**best())[1])  # equal joints have equal marginals: one ratio
 
 
-def test_the_ratios_learn_what_corollary_1_1_says():
-    game = linear(ratios=(torch.zeros(4), torch.zeros(4)), optimizer=games.adam(2e-2, (0.9, 0.999)))
+@pytest.mark.parametrize(("reference", "ratios"), [("marginals", optimal), ("fixed", fixed)])
+def test_the_ratios_learn_what_corollary_1_1_says(reference, ratios):
+    zeros = torch.zeros(4), torch.zeros(4)
+    game = linear(ratios=zeros, reference=reference, optimizer=games.adam(2e-2, (0.9, 0.999)))
     fit(game, LINE, rounds=600, batch_size=500, players=["ratios"])
-    for ratio, exact in zip(game.ratios.values(), optimal(1.0, 0.8, 0.3, 0.6), strict=True):
+    for ratio, exact in zip(game.ratios.values(), ratios(1.0, 0.8, 0.3, 0.6), strict=True):
         assert_close(ratio.values.detach(), exact, atol=0.25, rtol=0)
     assert game.decoder.w == 1  # and the model stood still
 
 
-@pytest.mark.parametrize("variant", ["full", "reconstruction"])
-def test_training_finds_the_known_optimum(variant):
+@pytest.mark.parametrize(
+    ("variant", "reference"), [("full", "marginals"), ("full", "fixed"), ("reconstruction", "marginals")]
+)
+def test_training_finds_the_known_optimum(variant, reference):
     unused = {} if variant == "full" else {"decoder_ratio": None}
     rates = {"ratios": games.adam(2e-2, (0.9, 0.999)), "model": games.adam(5e-3, (0.9, 0.999))}
-    settings = dict(variant=variant, ratio_steps=3, optimizer=rates, rate=games.cosine_decay, **unused)
+    settings = dict(
+        variant=variant, reference=reference, ratio_steps=3, optimizer=rates, rate=games.cosine_decay, **unused
+    )
     game = linear(w=0.4, a=0.1, t=1.0, ratios=(torch.zeros(4), torch.zeros(4)), **settings)
     fit(game, LINE, rounds=500, batch_size=500)
     entropy = 0.5 * math.log(2 * math.pi * math.e * LINE.var().item())
@@ -193,6 +208,14 @@ def test_the_ratios_losses_by_hand():
     neighbours = torch.cat([codes[-1:], codes[:-1]])
     assert_close(terms["encoder ratio"], logistic_loss(f1(x, codes), f1(made, other)))
     assert_close(terms["decoder ratio"], logistic_loss(f2(made, prior), f2(x, neighbours)))
+    game.reference = "fixed"
+    torch.manual_seed(7)
+    against = game.ratios_loss(x)
+    torch.manual_seed(7)
+    torch.randn(40, 3), game.drawn_codes(x), game.drawn_samples(prior)
+    other = torch.randn(40, 3)  # data and prior
+    assert_close(against["encoder ratio"], logistic_loss(f1(x, codes), f1(x, other)))
+    assert_close(against["decoder ratio"], logistic_loss(f2(made, prior), f2(x, other)))
     assert all(term.grad_fn is not None for term in terms.values())
     assert not any(p.grad is not None for p in game.parameters())
     sum(terms.values()).backward()
@@ -285,6 +308,7 @@ def test_samples_and_reconstructions():
     [
         (lambda: small(variant="r"), "variant='r' was given; choose one of full, reconstruction, generation"),
         (lambda: small(relaxation="gumbel"), "relaxation='gumbel' was given; choose one of draw, mean"),
+        (lambda: small(reference="data"), "reference='data' was given; choose one of marginals, fixed"),
         (lambda: small(encoder_ratio=None), "variant='full' needs an encoder_ratio"),
         (lambda: small("generation", decoder_ratio=None), "variant='generation' needs a decoder_ratio"),
         (lambda: small("generation", encoder_ratio=nn.Identity()), "variant='generation' takes no encoder_ratio"),

@@ -184,3 +184,19 @@ def test_the_practical_gradient_is_that_of_the_symmetric_divergence(seed):
     for practical, whole in pairs:
         for slope, exact in zip(gradients(practical, table), gradients(whole, table), strict=True):
             assert_close(slope, exact)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compared_with_a_fixed_law_nothing_is_missing(seed):
+    """Ratios to q(x) p(z), which no network moves: the practical gradient is the whole one, of the same divergences,
+    and the maximum stays what it was."""
+    table = Table(seed)
+    encoder, _, q, p = table.laws()
+    reference = (table.data[:, None] * table.prior).log()
+    ratios = q.log() - reference, p.log() - reference
+    assert_close(ratios[0], encoder - table.prior.log())  # no law of samples is left in it
+    whole = objective(table, ratios)
+    assert_close(whole, -kl(q, p) - kl(p, q) - entropy(table.data) - entropy(table.prior))
+    practical = objective(table, [ratio.detach() for ratio in ratios])
+    for slope, exact in zip(gradients(practical, table), gradients(whole, table), strict=True):
+        assert_close(slope, exact)
