@@ -592,7 +592,17 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
 
 
 @pytest.mark.parametrize(
-    "name", ["ring", "ring-clump", "ring-fourier", "mnist", "codes", "adaptation-narrow", "adaptation-back-narrow"]
+    "name",
+    [
+        "ring",
+        "ring-clump",
+        "ring-fourier",
+        "mnist",
+        "codes",
+        "as_vae-narrow",
+        "adaptation-narrow",
+        "adaptation-back-narrow",
+    ],
 )
 def test_a_real_headline_in_a_few_rounds(real, name, monkeypatch):
     monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["mnist", "usps"])))
