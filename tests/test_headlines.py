@@ -580,6 +580,12 @@ def real(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A folder with small archives of both domains."""
+    return str(archives.make(tmp_path_factory.mktemp("digits"), ["mnist", "usps"]))
+
+
 def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call):
     monkeypatch.chdir(ROOT)
     listed = call().stdout
@@ -604,8 +610,8 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "adaptation-back-narrow",
     ],
 )
-def test_a_real_headline_in_a_few_rounds(real, name, monkeypatch):
-    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["mnist", "usps"])))
+def test_a_real_headline_in_a_few_rounds(real, digits, name, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_DATA", digits)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these archives are not the published ones
         assert headlines.run(name, device="cpu", rounds=3, seeds=[0], out="short.json").finished
@@ -659,8 +665,8 @@ def test_without_the_faces_the_list_stands_and_the_run_says_what_is_missing(real
     assert "Traceback" not in outcome.stderr
 
 
-def test_every_seed_of_the_adaptation_draws_its_own_images(real, monkeypatch):
-    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["mnist", "usps"])))
+def test_every_seed_of_the_adaptation_draws_its_own_images(real, digits, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_DATA", digits)
     experiment = headlines.find("adaptation-back-narrow")
     code = sys.modules["gan_course_headline_adaptation"]
     with warnings.catch_warnings():
@@ -703,6 +709,81 @@ def test_reversed_gradients_help_the_classes_and_hinder_the_domains(real):
         layers, head = gradients(progress)
         assert torch.allclose(layers, -weight * usual[0], atol=1e-6)
         assert torch.allclose(head, usual[1], atol=1e-6)
+
+
+@pytest.fixture
+def adaptation(real, digits, monkeypatch):
+    """The module of the adaptation, on small draws of small archives."""
+    monkeypatch.setenv("GAN_COURSE_DATA", digits)
+    headlines.find("adaptation-trials")
+    code = sys.modules["gan_course_headline_adaptation"]
+    monkeypatch.setattr(code, "DRAWN", {"mnist": 500, "usps": 400})
+    monkeypatch.setattr(code, "BACKWARDS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        for name in ("mnist", "usps"):
+            code.domain(name, "train"), code.domain(name, "test")
+    return code
+
+
+def test_what_is_held_out_is_not_learned_from(adaptation):
+    (x, y), (asked, answers) = adaptation.held_out("mnist", 100)
+    assert (len(x), len(asked)) == (len(y), len(answers)) == (400, 100)
+    assert not (x[:, None] == asked[None, :1]).flatten(2).all(2).any()
+    assert torch.equal(torch.cat([x, asked]), adaptation.draw("mnist", 100)[0])
+    source = adaptation.VARIANTS["trials"].source(100)
+    (seen, _), _ = next(source.stream(400, torch.device("cpu"), 0))
+    assert torch.equal(seen.flatten(1).sum(1).sort().values, x.flatten(1).sum(1).sort().values)
+
+
+def test_reverse_validation_tells_right_answers_from_wrong_ones(adaptation):
+    images, labels = adaptation.draw("usps", 100)
+
+    class Answers(torch.nn.Module):
+        """Gives the target's labels, or the ones after them, whatever it is asked about the source."""
+
+        device = torch.device("cpu")
+
+        def __init__(self, shift):
+            super().__init__()
+            self.shift = shift
+
+        def predict(self, x, domain):
+            right = labels if torch.equal(x, images) else torch.zeros(len(x), dtype=torch.long)
+            return (right + self.shift) % 10
+
+    torch.manual_seed(0)
+    right, wrong = (adaptation.validate(Answers(shift), "mnist", "usps", 100) for shift in (0, 1))
+    assert right["reverse validation"] > 0.6
+    assert wrong["reverse validation"] < 0.2
+    assert set(right) == {"accuracy on held-out labelled images", "reverse validation", adaptation.TEST}
+
+
+def test_the_trials_differ_in_their_settings_alone(real):
+    experiment = headlines.find("adaptation-trials")
+    assert experiment.seeds == [100]
+    assert not set(experiment.seeds) & set(headlines.find("adaptation-narrow").seeds)
+    assert {play.rounds for play in experiment.games.values()} == {1_000}
+    found = {}
+    for name, play in experiment.games.items():
+        game = play.game()
+        settings = getattr(game, "settings", None)
+        key = (type(game).__name__, getattr(game, "matching", None), getattr(game, "classification", None))
+        rate = game.turns()[0].optimizer(list(game.parameters())).defaults["lr"]
+        found[name] = (*key, rate, settings and settings.domains, "different" in name)
+        assert f"rate {rate:g}" in name or "different" in name
+    assert len(set(found.values())) == len(found) == 14
+
+
+def test_coupled_discriminators_begin_alike_and_then_part(adaptation):
+    game = adaptation.cogan(adaptation.NARROW)
+    first, second = (own.state_dict() for own in game.discriminators.own)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    gan_course.fit(game, adaptation.source("mnist", "usps", 100), rounds=2, batch_size=4, device="cpu")
+    first, second = (own.state_dict() for own in game.discriminators.own)
+    assert not any(torch.equal(first[name], second[name]) for name in first)
+    apart = adaptation.cogan(adaptation.replace(adaptation.NARROW, same_start=False)).discriminators.own
+    assert not torch.equal(next(apart[0].parameters()), next(apart[1].parameters()))
 
 
 def test_mnist_says_how_long_the_vae_was_played(real):
