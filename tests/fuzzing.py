@@ -40,7 +40,7 @@ class NoAnswer(AssertionError):
     """A call neither gave a right answer nor refused by an error that names an argument."""
 
 
-def answer(names, call, *arguments, **settings):
+def answer(names, call, /, *arguments, **settings):
     """The result of a call, or None where the package refuses it and names one of the arguments."""
     try:
         return call(*arguments, **settings)

@@ -1,6 +1,7 @@
 """Moving figures: one ES module and one small Python file each, plain HTML in the book, an anywidget beside a kernel.
 
 `earth_mover` shows transport on a line: the reader shifts a pile and makes a plan; the page does the arithmetic.
+`latent_walk` shows a plane of latents: the reader walks it and sees what several domains make of the same point.
 
 In a chapter (the stored output needs no kernel, no network and no widget runtime)::
 
@@ -19,10 +20,23 @@ a widget brings megabytes of runtime to a static page::
 """
 
 from gan_course.widgets.earth_mover import EarthMover, earth_mover
+from gan_course.widgets.latent_walk import LatentWalk, latent_plane, latent_walk
 from gan_course.widgets.recording import Frame, Recording
 from gan_course.widgets.replay import Replay, replay
 
-__all__ = ["EarthMover", "Frame", "Live", "Recording", "Replay", "earth_mover", "live", "replay"]
+__all__ = [
+    "EarthMover",
+    "Frame",
+    "LatentWalk",
+    "Live",
+    "Recording",
+    "Replay",
+    "earth_mover",
+    "latent_plane",
+    "latent_walk",
+    "live",
+    "replay",
+]
 
 
 def __getattr__(name: str):

@@ -263,6 +263,11 @@ CALLS = {
         dict(pile=torch.tensor([1.0, 0, 0]), holes=torch.tensor([0.5, 0, 0.5]), title="T", description="D.", shift=1),
         ("shift",),
     ),
+    widgets.latent_plane: (dict(corners=X[:4], rows=2, columns=3), ("rows", "columns")),
+    widgets.latent_walk: (
+        dict(images=[IMAGES.view(2, 3, 1, 2, 2)], names=["dots"], title="T", description="D."),
+        ("images", "names"),
+    ),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],
