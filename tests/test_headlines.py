@@ -605,6 +605,7 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "ring-fourier",
         "mnist",
         "codes",
+        "cogan-narrow",
         "as_vae-narrow",
         "adaptation-narrow",
         "adaptation-back-narrow",
@@ -627,6 +628,31 @@ def test_a_real_headline_in_a_few_rounds(real, digits, name, monkeypatch):
         assert kept["seeds"] == list(experiment.seeds)
         assert (kept["experiment"], kept["rounds"]) == (experiment.title, experiment.rounds)
         assert kept["published"] == experiment.published
+
+
+@pytest.mark.parametrize("change", ["edges", "negatives", "rotation"])
+def test_the_coupled_games_and_their_baseline_are_judged_alike(real, change, monkeypatch):
+    """Of real pairs in the place of a game's: they agree, and pass all four checks."""
+    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["mnist"])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        headlines.find("cogan")
+        module = sys.modules["gan_course_headline_cogan"]
+        monkeypatch.setattr(module, "PAIRS", 300)
+        coupled, baseline = module.narrow(1e-3), module.narrow_baseline(1e-3)
+        for game in (coupled, baseline):
+            assert [tuple(x.shape) for x in module.pairs(game, 3)] == [(3, 1, 28, 28)] * 2
+            terms = game.discriminator_loss(tuple(torch.rand(2, 4, 1, 28, 28)))
+            assert all(term.isfinite() for term in terms.values())
+        x = module.images("mnist", "test").images
+        monkeypatch.setattr(module, "pairs", lambda game, n: (x, module.CHANGES[change](x)))
+        figures = module.measure(coupled, "mnist", change)
+    assert figures[module.AGREEMENT] == 1
+    assert figures["checks passed of 4"] == 4
+    assert abs(figures["parameters"] / module.measure(baseline, "mnist", change)["parameters"] - 1) < 0.001
+    x, labels = baseline.parted((torch.zeros(2, 1, 28, 28), torch.ones(3, 1, 28, 28)))
+    assert labels.tolist() == [0, 0, 1, 1, 1]
+    assert x.flatten(1).mean(1).tolist() == [0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["faces", "faces-128"])

@@ -240,12 +240,12 @@ def small(name: str, change: str) -> Experiment:
 def trials() -> Experiment:
     """As many settings for one model as for the other, on a seed that is not reported elsewhere."""
     coupled = {
-        f"CoGAN, l={last}, rate {rate:g}": Play(functools.partial(narrow, rate, last=last), 1_000, 128)
+        f"CoGAN, l={last}, rate {rate:g}": Play(functools.partial(narrow, rate, last=last), 500, 128)
         for last in (1, 3)
         for rate in (1e-3, 2e-3)
     }
     baseline = {
-        f"conditional GAN, rate {rate:g}": Play(functools.partial(narrow_baseline, rate), 1_000, 128)
+        f"conditional GAN, rate {rate:g}": Play(functools.partial(narrow_baseline, rate), 500, 128)
         for rate in (5e-4, 1e-3, 2e-3, 4e-3)
     }
     return experiment("mnist", "edges", coupled | baseline, "trials with narrow networks", range(10, 11))
