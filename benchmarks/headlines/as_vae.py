@@ -9,7 +9,9 @@ three quarters of an hour on two cores.
 
 What the paper leaves open is chosen here: the networks, which its text lost; codes of 32 numbers; an inverse
 autoregressive flow of two layers in place of 80 planar ones; the mean of the pixels where samples are compared, as the
-data are means too; three steps of the ratios for one of the model.
+data are means too; three steps of the ratios for one of the model. And the law that the ratios compare with: data and
+prior, which stand still (`reference="fixed"`). With the paper's, the marginals of the other joint, the codes ran away
+from the prior in a try-out of the narrow version (800 rounds: 1,790 nats, against 171); it is played beside the others.
 """
 
 import functools
@@ -54,7 +56,7 @@ def vae(narrow: bool = False, flowing: bool = False) -> games.VAE:
     return games.VAE(*maps(narrow, 2 * CODE), CODE, rate=games.linear_decay, flow=flow() if flowing else None)
 
 
-def as_vae(narrow: bool = False, variant: str = "full") -> games.ASVAE:
+def as_vae(narrow: bool = False, variant: str = "full", reference: str = "fixed") -> games.ASVAE:
     """AS-VAE: whole, with a ratio for each half, or one half."""
     names = {"full": ("encoder_ratio", "decoder_ratio"), "reconstruction": ("encoder_ratio",)}[variant]
     return games.ASVAE(
@@ -63,7 +65,8 @@ def as_vae(narrow: bool = False, variant: str = "full") -> games.ASVAE:
         variant=variant,
         ratio_steps=3,
         relaxation="mean",
-        optimizer={"ratios": games.adam(1e-3), "model": games.adam(5e-4, (0.9, 0.999))},
+        reference=reference,
+        optimizer={"ratios": games.adam(1e-3), "model": games.adam(1e-3, (0.9, 0.999))},
         rate=games.linear_decay,
         flow=None if narrow else flow(),
         **{name: judge(narrow) for name in names},
@@ -95,6 +98,7 @@ def experiment(narrow: bool, rounds: int) -> Experiment:
     make = {
         "AS-VAE": (functools.partial(as_vae, narrow), rounds),
         "AS-VAE-r": (functools.partial(as_vae, narrow, "reconstruction"), rounds),
+        "AS-VAE, the paper's reference": (functools.partial(as_vae, narrow, reference="marginals"), rounds),
         "VAE with a flow": (functools.partial(vae, narrow, flowing=True), rounds),
         "VAE": (functools.partial(vae, narrow), rounds),
         "ALI": (functools.partial(ali, narrow), rounds),
