@@ -235,7 +235,7 @@ PAPER = Settings(networks.cogan_digits, rate=2e-4, rounds=10_000)
 NARROW = Settings()
 TRIED = {
     f"{name}, rate {rate:g}, classes × {weight:g}": Play(functools.partial(make, settings), 1_000, BATCH)
-    for rate in (1e-3, 2e-3)
+    for rate in (5e-4, 2e-3)
     for weight in (1.0, 10.0)
     for settings in [replace(NARROW, rate=rate, classification=weight)]
     for name, make in (("CoGAN", cogan), ("CoGAN with matching", functools.partial(cogan, matching=MATCHING)))
@@ -244,7 +244,7 @@ TRIED |= {
     f"domain-adversarial, rate {rate:g}, domains × {weight:g}": Play(
         functools.partial(Adversarial, replace(NARROW, rate=rate, domains=weight)), 1_000, BATCH
     )
-    for rate in (1e-3, 2e-3)
+    for rate in (5e-4, 2e-3)
     for weight in (0.3, 1.0)
 }
 TRIED |= {
