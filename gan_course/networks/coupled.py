@@ -7,13 +7,13 @@ of Liu & Tuzel (2016) [liu2016cogan] are made of it: `cogan_digits`, `cogan_narr
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_course.checks import instance, whole
+from gan_course.networks.convolutional import _initialise
 
 
 class Coupled(nn.Module):
@@ -130,20 +130,6 @@ def _alike(block: nn.Module, other: nn.Module, where: str, domain: int) -> None:
 # --- Digits --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Widths:
-    """Channels of the blocks of both networks, units of a layer before the generator's, batch normalisation."""
-
-    generator: tuple[int, ...]
-    discriminator: tuple[int, int]
-    hidden: int = 0
-    normalise: bool = False
-
-
-PAPER = _Widths((1024, 512, 256, 128), (20, 50))
-NARROW = _Widths((128, 64, 32, 16), (16, 32), hidden=512, normalise=True)
-
-
 def _activated(layer: nn.Module, width: int, flat: bool = False) -> nn.Sequential:
     """Batch normalisation without scale and shift, and a PReLU."""
     norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
@@ -155,38 +141,71 @@ def _climb(inside: int, outside: int) -> nn.Sequential:
     return _activated(nn.ConvTranspose2d(inside, outside, 3, stride=2, padding=1, bias=False), outside)
 
 
-def _digit_generator(latent_size: int, channels: int, widths: Sequence[int], hidden: int) -> list[nn.Module]:
+def _digit_generator(latent_size: int, channels: int) -> list[nn.Module]:
     """Five blocks: 4, 7, 13, 25 and 28 pixels."""
-    wide, *rest = widths
-    if hidden:
-        plan = _activated(nn.Linear(latent_size, hidden, bias=False), hidden, flat=True)
-        rise = nn.Sequential(nn.Linear(hidden, wide * 16, bias=False), nn.Unflatten(1, (wide, 4, 4)))
-        start = nn.Sequential(plan, _activated(rise, wide))
-    else:
-        rise = nn.ConvTranspose2d(latent_size, wide, 4, bias=False)
-        start = nn.Sequential(nn.Unflatten(1, (latent_size, 1, 1)), _activated(rise, wide))
-    blocks = [_climb(inside, outside) for inside, outside in zip(widths, rest, strict=False)]
+    widths = (1024, 512, 256, 128)
+    start = nn.Sequential(
+        nn.Unflatten(1, (latent_size, 1, 1)),
+        _activated(nn.ConvTranspose2d(latent_size, widths[0], 4, bias=False), widths[0]),
+    )
+    blocks = [_climb(inside, outside) for inside, outside in itertools.pairwise(widths)]
     # A transposed convolution of stride 1 and padding 1 is a convolution with padding 4, which PyTorch does faster.
     end = nn.Sequential(nn.Conv2d(widths[-1], channels, 6, padding=4), nn.Sigmoid())
     return _initialised([start, *blocks, end])
 
 
-def _digit_discriminator(channels: int, widths: _Widths) -> list[nn.Module]:
-    """Four blocks: two convolutions with max-pooling and nothing else between them, a wide layer, the score.
-
-    With normalisation the second convolution has an activation too.
-    """
-    low, high = widths.discriminator
-    normalised = [nn.BatchNorm2d(high), nn.LeakyReLU(0.2)] if widths.normalise else []
-    dense = [nn.BatchNorm1d(500)] if widths.normalise else []
+def _digit_discriminator(channels: int) -> list[nn.Module]:
+    """Four blocks: two convolutions with max-pooling and nothing else between them, a wide layer, the score."""
     return _initialised(
         [
-            nn.Sequential(nn.Conv2d(channels, low, 5), nn.MaxPool2d(2)),
-            nn.Sequential(nn.Conv2d(low, high, 5), *normalised, nn.MaxPool2d(2)),
-            nn.Sequential(nn.Flatten(), nn.Linear(high * 16, 500), *dense, nn.PReLU()),
+            nn.Sequential(nn.Conv2d(channels, 20, 5), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Conv2d(20, 50, 5), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Flatten(), nn.Linear(50 * 16, 500), nn.PReLU()),
             nn.Sequential(nn.Linear(500, 1), nn.Flatten(0)),
         ]
     )
+
+
+def _narrow_generator(latent_size: int, channels: int, width: int = 16, hidden: int = 512) -> list[nn.Module]:
+    """Five blocks: a wide layer, then 7, 14, 28 and 28 pixels."""
+    blocks = [
+        nn.Sequential(nn.Linear(latent_size, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()),
+        nn.Sequential(
+            nn.Linear(hidden, 2 * width * 49, bias=False),
+            nn.Unflatten(1, (2 * width, 7, 7)),
+            nn.BatchNorm2d(2 * width),
+            nn.ReLU(),
+        ),
+        *(
+            nn.Sequential(
+                nn.ConvTranspose2d(inside, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            )
+            for inside in (2 * width, width)
+        ),
+        nn.Sequential(nn.Conv2d(width, channels, 3, padding=1), nn.Sigmoid()),
+    ]
+    for block in blocks:
+        _initialise(block)
+    return blocks
+
+
+def _narrow_discriminator(channels: int, width: int = 16, hidden: int = 512) -> list[nn.Module]:
+    """Four blocks: two convolutions of stride 2, a wide layer, the score."""
+    blocks = [
+        nn.Sequential(nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)),
+        nn.Sequential(
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * width),
+            nn.LeakyReLU(0.2),
+        ),
+        nn.Sequential(
+            nn.Flatten(), nn.Linear(2 * width * 49, hidden, bias=False), nn.BatchNorm1d(hidden), nn.LeakyReLU(0.2)
+        ),
+        nn.Sequential(nn.Linear(hidden, 1), nn.Flatten(0)),
+    ]
+    for block in blocks:
+        _initialise(block)
+    return blocks
 
 
 def _initialised(blocks: list[nn.Module]) -> list[nn.Module]:
@@ -209,15 +228,6 @@ def _channels(channels: int | Sequence[int], domains: int) -> list[int]:
     return [whole("channels", channels)] * domains
 
 
-def _coupled_digits(
-    domains: int, channels: int | Sequence[int], latent_size: int, first: int, last: int, widths: _Widths
-) -> tuple[Coupled, Coupled]:
-    colours, latent_size = _channels(channels, domains), whole("latent_size", latent_size)
-    stacks = [_digit_generator(latent_size, one, widths.generator, widths.hidden) for one in colours]
-    judges = [_digit_discriminator(one, widths) for one in colours]
-    return couple(stacks, first=first), couple(judges, last=last)
-
-
 def cogan_digits(
     domains: int = 2, channels: int | Sequence[int] = 1, latent_size: int = 100, first: int = 4, last: int = 3
 ) -> tuple[Coupled, Coupled]:
@@ -237,20 +247,23 @@ def cogan_digits(
         The generators, from latents `(n, latent_size)` to an image batch for each domain, and the discriminators, from
         an image batch for each domain to scores `(n,)` for each.
     """
-    return _coupled_digits(domains, channels, latent_size, first, last, PAPER)
+    colours, latent_size = _channels(channels, domains), whole("latent_size", latent_size)
+    generators = couple([_digit_generator(latent_size, one) for one in colours], first=first)
+    return generators, couple([_digit_discriminator(one) for one in colours], last=last)
 
 
 def cogan_narrow(
     domains: int = 2, channels: int | Sequence[int] = 1, latent_size: int = 100, first: int = 4, last: int = 3
 ) -> tuple[Coupled, Coupled]:
-    """The digit networks for a CPU; see `cogan_digits`.
+    """Networks for digits of 28 × 28 pixels and a CPU, with as many blocks as `cogan_digits` and the same settings.
 
-    Generators have an eighth of the paper's channels and 512 units before them, which belong to the first block, so
-    that there are five blocks as in the paper: so few channels draw strokes, and such a layer plans the digit.
-    Discriminators have 16 and 32 channels and batch normalisation: without it the game collapsed at the step sizes that
-    so short a training needs.
+    Layers, normalisation and first weights are those of `dcgan` with a width of 16 and 512 hidden units: so few
+    channels draw strokes, the wide layers plan the digit and judge it as a whole, and batch normalisation bears the
+    step sizes that a short training needs. Without it these games collapsed.
     """
-    return _coupled_digits(domains, channels, latent_size, first, last, NARROW)
+    colours, latent_size = _channels(channels, domains), whole("latent_size", latent_size)
+    generators = couple([_narrow_generator(latent_size, one) for one in colours], first=first)
+    return generators, couple([_narrow_discriminator(one) for one in colours], last=last)
 
 
 def cogan_rotation(
@@ -277,7 +290,7 @@ def cogan_rotation(
         return _initialised([*blocks, nn.Sequential(nn.Linear(width, 784), nn.Unflatten(1, (1, 28, 28)), nn.Sigmoid())])
 
     generators = couple([stack() for _ in range(domains)], first=first)
-    return generators, couple([_digit_discriminator(1, PAPER) for _ in range(domains)], last=last)
+    return generators, couple([_digit_discriminator(1) for _ in range(domains)], last=last)
 
 
 # --- Faces ---------------------------------------------------------------------------------------------------------
@@ -382,7 +395,7 @@ def conditional_digits(
     classes, channels = whole("classes", classes, least=2), whole("channels", channels)
     latent_size = whole("latent_size", latent_size)
     instance("narrow", narrow, bool, "True or False")
-    widths = NARROW if narrow else PAPER
-    generator = nn.Sequential(*_digit_generator(latent_size + classes, channels, widths.generator, widths.hidden))
-    discriminator = nn.Sequential(*_digit_discriminator(channels + classes, widths))
+    makers = (_narrow_generator, _narrow_discriminator) if narrow else (_digit_generator, _digit_discriminator)
+    generator = nn.Sequential(*makers[0](latent_size + classes, channels))
+    discriminator = nn.Sequential(*makers[1](channels + classes))
     return Conditioned(generator, classes), Conditioned(discriminator, classes)
