@@ -228,7 +228,7 @@ LAST = {"edges": 3, "negatives": 3, "rotation": 1}
 
 def small(name: str, change: str) -> Experiment:
     """For two cores."""
-    rounds = 2_000
+    rounds = 1_500
     coupled = functools.partial(narrow, RATES[change], last=LAST[change])
     plays = {
         "CoGAN": Play(coupled, rounds, 128),
