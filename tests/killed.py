@@ -57,16 +57,19 @@ def main():
     """Kill until there were enough kills, then let it finish."""
     folder, kills, chance = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as warm:  # what is imported late, is imported now
-        short = replace(ASKED, rounds=2)
-        runs.train(*runs.prepare(Path(warm) / "a", short, set(), False, False), picture)
+    with tempfile.TemporaryDirectory() as warm:
+        for name, rounds in (("a", 2), ("b", 60)):  # first what is imported late is imported, then the pace is taken
+            began = time.perf_counter()
+            asked = runs.prepare(Path(warm) / name, replace(ASKED, rounds=rounds), set(), False, False)
+            runs.train(*asked, picture)
+        round_seconds = (time.perf_counter() - began) / 60
     if not kills:
         runs.train(*runs.prepare(folder, replace(ASKED, checkpoint_every=900), set(), False, False), picture)
     beginnings, writing = [], 0
     while kills:
         child, begun = fork(folder)
         if len(beginnings) < kills:
-            time.sleep(chance.uniform(0, 0.4))
+            time.sleep(chance.uniform(0, 20 * round_seconds))  # 10 rounds on average: 50 lives are not enough for 900
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

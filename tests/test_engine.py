@@ -251,11 +251,30 @@ def on_meta(monkeypatch):
 
 def images_game(kind):
     encoder, decoder = networks.encoder(16, 1, 6, 4), networks.decoder(16, 1, 3, 4)
-    return (
-        games.VAE(encoder, decoder, 3)
-        if kind == "vae"
-        else games.AutoEncoder(encoder, networks.decoder(16, 1, 6, 4), 6)
-    )
+    if kind == "auto-encoder":
+        return games.AutoEncoder(encoder, networks.decoder(16, 1, 6, 4), 6)
+    if kind == "as-vae":
+        ratios = [networks.JointDiscriminator(networks.mlp(256 + 3, [8]), nn.Flatten()) for _ in range(2)]
+        game = games.ASVAE(encoder, decoder, 3, "bernoulli", *ratios)
+    else:
+        game = games.VAE(encoder, decoder, 3)
+    game._checked = True  # only the first batch is looked at, to tell whether it lies in the support
+    return game
+
+
+def codes_game(kind):
+    encoder, decoder = networks.mlp(2, [8], 6), networks.mlp(3, [8], 2)
+    if kind == "vae-gan":
+        return games.VAEGAN(encoder, decoder, networks.mlp(2, [8, 8]), 3, average=0.9)
+    judge = networks.JointDiscriminator(networks.mlp(5, [8]))
+    return games.ALICE(networks.Stochastic(encoder), decoder, judge, latent_size=3, average=0.9)
+
+
+def coupled_game():
+    stacks = [[nn.Linear(3, 8), nn.Sequential(nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))] for _ in range(2)]
+    judges = [[nn.Linear(2, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))] for _ in range(2)]
+    coupled = networks.couple(stacks, first=1), networks.couple(judges, last=1)
+    return games.CoGAN(*coupled, latent_size=3, average=0.9)
 
 
 def began():
@@ -273,6 +292,10 @@ GAMES = {
     "began": (began, X),
     "vae": (lambda: images_game("vae"), IMAGES),
     "auto-encoder": (lambda: images_game("auto-encoder"), IMAGES),
+    "as-vae": (lambda: images_game("as-vae"), IMAGES),
+    "vae-gan": (lambda: codes_game("vae-gan"), X),
+    "alice": (lambda: codes_game("alice"), X),
+    "cogan": (coupled_game, Unpaired(X, X)),
 }
 
 
@@ -280,7 +303,8 @@ GAMES = {
 def test_a_round_neither_waits_for_the_device_nor_leaves_it(name, on_meta):
     make, x = GAMES[name]
     few, many = on_meta(make(), x, 3), on_meta(make(), x, 43)
-    passes = 10 * 40 * len(make().turns()) // len(x)
+    parts = [X, X] if isinstance(x, Unpaired) else [x]  # each has an order of its own
+    passes = sum(10 * 40 * len(make().turns()) // len(part) for part in parts)
     extra = many - few
     # Per pass through the data: its order, drawn on the CPU so that it is the same on every device, and its transfer.
     assert set(extra) <= {"randperm", "_to_copy"}, extra
