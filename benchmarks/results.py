@@ -48,14 +48,16 @@ def read(path: Path) -> dict:
 
 
 def section(result: dict, title: str) -> str:
-    """One experiment as Markdown: what it was, how it was run, and a row for each quantity."""
-    published, versions = result["published"], sorted(result["versions"].items())
-    head = ["quantity", *(["published"] if published else []), "measured, each seed"]
-    rows = [head, ["---"] * len(head)]
-    for quantity, values in result["measured"].items():
-        source = published.get(quantity)
-        beside = [f"{source['value']} {{cite:p}}`{source['source']}`" if source else ""] if published else []
-        rows.append([quantity, *beside, ", ".join(map(number, values if isinstance(values, list) else [values]))])
+    """One experiment as Markdown: what it was, how it was run, and a row for each quantity or, of many, each game."""
+    versions = sorted(result["versions"].items())
+    rows, blocks = dict(result["measured"]), []
+    games = {} if result["published"] else side_by_side(rows)
+    if games:
+        head = list(next(iter(games.values())))
+        blocks.append(lines([["game", *head]] + [[name, *map(cell, found.values())] for name, found in games.items()]))
+        rows = {quantity: values for quantity, values in rows.items() if quantity.partition(": ")[0] not in games}
+    if rows:
+        blocks.append(lines(listed(rows, result["published"])))
     return "\n".join(
         [
             f"## {title}",
@@ -65,9 +67,42 @@ def section(result: dict, title: str) -> str:
             f"{', '.join(f'{seconds:.0f}' for seconds in result['seconds'])} seconds; "
             f"{result['device']}; {', '.join(f'{name} {version}' for name, version in versions)}.",
             "",
-            *("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows),
+            "\n\n".join(blocks),
         ]
     )
+
+
+def listed(rows: dict, published: dict) -> list[list[str]]:
+    """A row for each quantity."""
+    table = [["quantity", *(["published"] if published else []), "measured, each seed"]]
+    for quantity, values in rows.items():
+        source = published.get(quantity)
+        beside = [f"{source['value']} {{cite:p}}`{source['source']}`" if source else ""] if published else []
+        table.append([quantity, *beside, cell(values)])
+    return table
+
+
+def side_by_side(rows: dict) -> dict[str, dict]:
+    """The quantities of each game, where four games or more have the same ones; else nothing."""
+    games: dict[str, dict] = {}
+    for quantity, values in rows.items():
+        game, colon, name = quantity.partition(": ")
+        if colon:
+            games.setdefault(game, {})[name] = values
+    same = list(max(games.values(), key=len, default={}))
+    games = {game: found for game, found in games.items() if list(found) == same}
+    return games if len(games) >= 4 and len(same) > 1 else {}
+
+
+def lines(table: list[list[str]]) -> str:
+    """A Markdown table, its first row the head."""
+    rows = [table[0], ["---"] * len(table[0]), *table[1:]]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+
+
+def cell(values: float | list) -> str:
+    """What the seeds gave, or a number that depends on none."""
+    return ", ".join(map(number, values if isinstance(values, list) else [values]))
 
 
 def number(value: float | None) -> str:

@@ -62,6 +62,17 @@ def test_where_two_devices_ran_the_same_the_titles_say_which(tmp_path):
     assert titles == ["## Ring, on A GPU", "## Ring, on 2 CPU cores"]
 
 
+def test_many_games_stand_in_rows_with_their_quantities_side_by_side(tmp_path):
+    measured = {f"k={k}: {name}": [k, k + 0.5] for k in range(4) for name in ("agreement", "distance")}
+    measured["real pairs: agreement"] = 1.0
+    lines = results.table(write(tmp_path, published={}, measured=measured)).splitlines()[4:]
+    assert lines[0] == "| game | agreement | distance |"
+    assert lines[2:6] == [f"| k={k} | {k}, {k + 0.5} | {k}, {k + 0.5} |" for k in range(4)]
+    assert lines[6:] == ["", "| quantity | measured, each seed |", "| --- | --- |", "| real pairs: agreement | 1 |"]
+    few = {name: values for name, values in measured.items() if not name.startswith("k=3")}
+    assert "| game |" not in results.table(write(tmp_path, published={}, measured=few))
+
+
 def told(name):
     """A stored result, and the prose of its chapter."""
     result = results.read(results.RESULTS / name)
