@@ -605,6 +605,7 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "ring-clump",
         "ring-fourier",
         "mnist",
+        "ali_grid",
         "codes",
         "cogan-narrow",
         "as_vae-narrow",
@@ -680,6 +681,48 @@ def test_faces_in_a_round(real, name, monkeypatch):
     ):
         ((value,),) = [values for name, values in result["measured"].items() if name.startswith(quantity)]
         assert value > 0
+
+
+def test_colours_in_a_round(real, monkeypatch):
+    """With another network in the place of Inception, whose weights are not at hand."""
+    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["cifar10"])))
+    file = headlines.EXPERIMENTS / "as_vae_cifar.py"
+    text = file.read_text(encoding="utf-8")
+    sizes = "CODE, WIDTH, WIDE, DRAWN, ROUNDS = 128, 64, 1_024, 50_000,"
+    assert text.count(sizes) == 1
+    file.write_text(text.replace(sizes, "CODE, WIDTH, WIDE, DRAWN, ROUNDS = 8, 4, 16, 40,"), encoding="utf-8")
+
+    class Looking(torch.nn.Module):
+        def forward(self, x):
+            assert x.dtype == torch.uint8
+            return x.flatten(1).float(), x.float().mean((2, 3)) / 16
+
+    monkeypatch.setattr(gan_course.metrics, "inception", lambda: gan_course.metrics.Inception(Looking()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        assert headlines.run("as_vae_cifar", device="cpu", rounds=1, out="short.json").finished
+    result = results_of().read(Path("short.json"))
+    code = sys.modules["gan_course_headline_as_vae_cifar"]
+    assert list(result["published"]) == list(code.EXPERIMENT.published)
+    for name in code.GAMES:
+        assert (f"{name}: {code.BITS}" in result["measured"]) == (name != "ALI")
+        ((score,), (error,)) = (result["measured"][f"{name}: {quantity}"] for quantity in (code.SCORE, code.ERROR))
+        assert 1 <= score <= 3
+        assert 0 < error < 255
+
+
+def test_without_the_inception_network_no_round_is_played(real, monkeypatch):
+    monkeypatch.setenv("GAN_COURSE_DATA", str(archives.make(real / "data", ["cifar10"])))
+
+    def missing():
+        raise errors.DataUnavailable("the weights are not at hand")
+
+    monkeypatch.setattr(gan_course.metrics, "inception", missing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(errors.DataUnavailable, match="not at hand"):
+            headlines.run("as_vae_cifar", device="cpu", rounds=1, out="short.json")
+    assert not list(Path("runs").rglob("*.safetensors"))
 
 
 def test_without_the_faces_the_list_stands_and_the_run_says_what_is_missing(real, call, monkeypatch):
