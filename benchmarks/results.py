@@ -12,7 +12,7 @@ One file holds one experiment on one device:
       "versions": {"gan_course": "0.1.0", "torch": "2.9.0"},
       "seeds": [0, 1, 2, 3, 4],
       "rounds": 6000,
-      "seconds": [61.2, 60.8, 61.9, 61.4, 60.7]                wall time of each seed
+      "seconds": [61.2, 60.8, 61.9, 61.4, 60.7]                training time of each seed; of several games, the first's
     }
 """
 
@@ -51,6 +51,7 @@ def section(result: dict, title: str) -> str:
     """One experiment as Markdown: what it was, how it was run, and a row for each quantity or, of many, each game."""
     versions = sorted(result["versions"].items())
     rows, blocks = dict(result["measured"]), []
+    first, colon, _ = next(iter(rows)).partition(": ")
     games = {} if result["published"] else side_by_side(rows)
     if games:
         head = list(next(iter(games.values())))
@@ -64,7 +65,7 @@ def section(result: dict, title: str) -> str:
             "",
             f"Chapter {{doc}}`/notebooks/{result['chapter']}`. "
             f"Seeds {', '.join(map(str, result['seeds']))}; {result['rounds']:,} rounds; "
-            f"{', '.join(f'{seconds:.0f}' for seconds in result['seconds'])} seconds; "
+            f"{', '.join(f'{seconds:.0f}' for seconds in result['seconds'])} seconds{' for ' + first if colon else ''}; "
             f"{result['device']}; {', '.join(f'{name} {version}' for name, version in versions)}.",
             "",
             "\n\n".join(blocks),

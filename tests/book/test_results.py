@@ -67,6 +67,7 @@ def test_many_games_stand_in_rows_with_their_quantities_side_by_side(tmp_path):
     measured["real pairs: agreement"] = 1.0
     lines = results.table(write(tmp_path, published={}, measured=measured)).splitlines()[4:]
     assert lines[0] == "| game | agreement | distance |"
+    assert "61, 61 seconds for k=0; 2 CPU cores" in results.table(tmp_path)
     assert lines[2:6] == [f"| k={k} | {k}, {k + 0.5} | {k}, {k + 0.5} |" for k in range(4)]
     assert lines[6:] == ["", "| quantity | measured, each seed |", "| --- | --- |", "| real pairs: agreement | 1 |"]
     few = {name: values for name, values in measured.items() if not name.startswith("k=3")}
