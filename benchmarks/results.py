@@ -52,6 +52,7 @@ def section(result: dict, title: str) -> str:
     versions = sorted(result["versions"].items())
     rows, blocks = dict(result["measured"]), []
     first, colon, _ = next(iter(rows)).partition(": ")
+    times = ", ".join(f"{seconds:.0f}" for seconds in result["seconds"])
     games = {} if result["published"] else side_by_side(rows)
     if games:
         head = list(next(iter(games.values())))
@@ -65,7 +66,7 @@ def section(result: dict, title: str) -> str:
             "",
             f"Chapter {{doc}}`/notebooks/{result['chapter']}`. "
             f"Seeds {', '.join(map(str, result['seeds']))}; {result['rounds']:,} rounds; "
-            f"{', '.join(f'{seconds:.0f}' for seconds in result['seconds'])} seconds{' for ' + first if colon else ''}; "
+            f"{times} seconds{' for ' + first if colon else ''}; "
             f"{result['device']}; {', '.join(f'{name} {version}' for name, version in versions)}.",
             "",
             "\n\n".join(blocks),
