@@ -5,8 +5,9 @@ Which to take: in the plane, where the modes are known, `mode_coverage`; for any
 `inception` for photographs), `precision_recall` and `prd`, which tell bad samples from missing ones; `inception_score`
 where no real data are at hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a
 generator that has few samples, `birthday`. Models with a likelihood have `likelihood_bound` and `bits_per_dimension`,
-those with codes the error of their reconstructions, `rmse`. `parzen` is there for comparison with papers that used it.
-Each can be fooled: take several.
+those with codes the error of their reconstructions, `rmse`. What two variables have in common is told by
+`mutual_information` and, where closed forms are known, Wyner's common information. `parzen` is there for comparison
+with papers that used it. Each can be fooled: take several.
 """
 
 from gan_course.metrics.agreement import PixelAgreement, pixel_agreement
@@ -18,6 +19,12 @@ from gan_course.metrics.birthday import (
     implied_support,
 )
 from gan_course.metrics.bounds import LikelihoodBound, bits_per_dimension, dequantised, likelihood_bound, rmse
+from gan_course.metrics.common_information import (
+    binary_common_information,
+    gaussian_common_information,
+    gaussian_mutual_information,
+    mutual_information,
+)
 from gan_course.metrics.digits import (
     LeNet,
     class_histogram,
@@ -55,6 +62,7 @@ __all__ = [
     "PrecisionRecall",
     "PrecisionRecallCurve",
     "TransportPlan",
+    "binary_common_information",
     "birthday",
     "birthday_draws",
     "bits_per_dimension",
@@ -67,6 +75,8 @@ __all__ = [
     "frechet_digits",
     "frechet_distance",
     "frechet_gaussians",
+    "gaussian_common_information",
+    "gaussian_mutual_information",
     "image_features",
     "implied_support",
     "inception",
@@ -79,6 +89,7 @@ __all__ = [
     "memorisation",
     "mifid",
     "mode_coverage",
+    "mutual_information",
     "nearest_neighbours",
     "parzen",
     "parzen_density",

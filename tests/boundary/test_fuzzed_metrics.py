@@ -115,6 +115,27 @@ def test_noise_on_anything(images, levels):
     assert found is None or (finite(images) and bool(((found >= 0) & (found < 1)).all()))
 
 
+@given(st.one_of(anything(), tensors(dims=(2, 2), largest=1)), st.booleans(), SETTINGS | st.integers(1, 3))
+def test_information_in_anything(table, scaled, first):
+    if scaled and isinstance(table, torch.Tensor) and table.is_floating_point() and table.numel():
+        table = table.double().abs() / table.double().abs().sum()
+    found = answer(("table",), metrics.mutual_information, table)
+    assert found is None or 0 <= found <= math.log(max(table.shape)) + 1e-6
+    square = table.double() @ table.double().T if finite(table) and table.ndim == 2 else table
+    found = answer(("covariance", "first"), metrics.gaussian_mutual_information, square, first)
+    assert found is None or 0 <= found < math.inf
+
+
+@given(SETTINGS | st.floats(-1, 1))
+def test_common_information_of_anything(number):
+    for name, metric in (
+        ("correlation", metrics.gaussian_common_information),
+        ("crossover", metrics.binary_common_information),
+    ):
+        found = answer((name,), metric, number)
+        assert found is None or 0 <= found < math.inf
+
+
 @given(SETTINGS, SETTINGS, SETTINGS)
 def test_bits_of_anything(nats, dimensions, levels):
     found = answer(("nats", "dimensions", "levels"), metrics.bits_per_dimension, nats, dimensions, levels)

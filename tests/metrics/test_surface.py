@@ -36,6 +36,7 @@ IMAGES = torch.rand(90, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 POINTS = torch.rand(90, 2, generator=torch.Generator().manual_seed(0))
 SHARES = torch.tensor([0.25, 0.75])
 CALLS = {
+    "binary_common_information": (0.1,),
     "birthday": (IMAGES, 30, 1.0),
     "birthday_draws": (365,),
     "bits_per_dimension": (-82, 784, 256),
@@ -48,6 +49,8 @@ CALLS = {
     "frechet_digits": (IMAGES, IMAGES[:86]),
     "frechet_distance": (POINTS, POINTS[:50].double()),
     "frechet_gaussians": (torch.zeros(2), torch.eye(2), torch.ones(2), torch.eye(2)),
+    "gaussian_common_information": (-0.8,),
+    "gaussian_mutual_information": (torch.eye(3), 2),
     "image_features": (IMAGES, metrics.lenet(), 20),
     "implied_support": (23, 0.5),
     "inception_score": (SHARES.expand(90, 2), 3),
@@ -57,6 +60,7 @@ CALLS = {
     "memorisation": (IMAGES, IMAGES[:50], IMAGES[50:]),
     "mifid": (IMAGES, IMAGES[:86]),
     "mode_coverage": (POINTS, POINTS[:3], 0.1),
+    "mutual_information": (torch.full((2, 4), 0.125),),
     "nearest_neighbours": (POINTS, POINTS[:40], 3),
     "parzen": (POINTS[:50], POINTS[50:70], POINTS[70:], [0.01, 0.1, 1.0]),
     "pixel_agreement": (IMAGES, IMAGES),
