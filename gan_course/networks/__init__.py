@@ -15,10 +15,12 @@ from gan_course.networks.flows import Flow, InverseAutoregressiveFlow, PlanarFlo
 from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochastic
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
+from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle
 
 __all__ = [
     "Conditioned",
     "Coupled",
+    "EncoderDecoder",
     "Flow",
     "Fourier",
     "InverseAutoregressiveFlow",
@@ -27,7 +29,9 @@ __all__ = [
     "Noisy",
     "PlanarFlow",
     "Reconstruction",
+    "RecurrentGenerator",
     "Residual",
+    "SequenceGenerator",
     "Stochastic",
     "cogan_digits",
     "cogan_faces",
@@ -39,6 +43,7 @@ __all__ = [
     "decoder",
     "encoder",
     "mlp",
+    "oracle",
     "parameters",
     "spectral",
 ]

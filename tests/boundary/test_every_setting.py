@@ -119,6 +119,18 @@ CALLS = {
     networks.Joined: (dict(discriminator=MODULE, sample=(2,), code=[1, 3]), ()),
     networks.Noisy: (dict(network=MODULE, noise=1), ("noise",)),
     networks.Stochastic: (dict(network=MODULE, mean_in_evaluation=True), ()),
+    networks.RecurrentGenerator: (
+        dict(vocabulary=3, length=2, embedding=2, hidden=2, cell="lstm", start=0, padding=1, std=0.1),
+        ("vocabulary", "length", "embedding", "hidden", "start", "padding"),
+    ),
+    networks.EncoderDecoder: (
+        dict(vocabulary=3, length=2, embedding=2, hidden=2, start=1, padding=0),
+        ("vocabulary", "length", "embedding", "hidden", "start", "padding"),
+    ),
+    networks.oracle: (
+        dict(parameters=None, vocabulary=3, length=2, size=2, seed=0),
+        ("vocabulary", "length", "size", "seed"),
+    ),
     networks.Flow: (dict(layers=[networks.PlanarFlow(2)]), ()),
     networks.PlanarFlow: (dict(latent_size=2, length=1), None),
     networks.InverseAutoregressiveFlow: (dict(latent_size=2, length=1, hidden=[3]), ("latent_size", "length")),
@@ -279,6 +291,7 @@ CALLS = {
 }
 # None is right too
 OPTIONAL = {"until", "average", "sampling_steps", "subset_size", "levels"}
+OPTIONAL |= {"padding"}
 OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
 OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
 

@@ -26,6 +26,8 @@ NETWORKS = {
     networks.Stochastic: dict(network=nn.Identity(), mean_in_evaluation=False),
     networks.Reconstruction: dict(encoder=nn.Identity(), decoder=nn.Identity(), error="norm"),
     networks.PlanarFlow: dict(latent_size=2, length=1),
+    networks.RecurrentGenerator: dict(vocabulary=9, length=2, embedding=2, hidden=2, cell="gru", start=0, std=0.1),
+    networks.EncoderDecoder: dict(vocabulary=9, length=2, embedding=2, hidden=2, start=1, padding=0),
     networks.InverseAutoregressiveFlow: dict(latent_size=2, length=1, hidden=[3]),
     games.adam: dict(rate=1e-3, betas=(0.5, 0.9)),
     games.rmsprop: dict(rate=1e-3),
