@@ -1,7 +1,9 @@
 """The results page shows what the files of benchmarks/results hold, all of it and nothing else."""
 
+import ast
 import importlib.util
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,60 @@ def test_mnist_in_the_chapter_is_what_was_measured():
         rows = [values for name, values in mnist["measured"].items() if quantity in name and name[:3] in ("GAN", "VAE")]
         assert len(rows) == 2
         assert " | ".join(", ".join(f"{value:.{digits}f}" for value in values) for values in rows) in prose
+
+
+def row(prose, start):
+    """The cells of the one row of a table that begins so."""
+    (line,) = [line for line in prose.splitlines() if line.startswith(f"| {start} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_coupled_games_in_the_chapter_are_those_that_were_measured():
+    for file, task in (("cogan-narrow.json", "edges"), ("cogan-negatives-narrow.json", "negatives")):
+        result, prose = told(file)
+        measured, published = result["measured"], [source["value"] for source in result["published"].values()]
+        each = [", ".join(f"{v:.3f}" for v in measured[f"{g}: pixel agreement"]) for g in ("CoGAN", "conditional GAN")]
+        marks = [
+            f"{statistics.mean(measured[f'CoGAN: pixel agreement of {what}']):.3f}"
+            for what in ("different rows", "the best constant image")
+        ]
+        assert row(prose, task) == [task, published[0], each[0], *marks, published[1], each[1]]
+
+
+def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
+    result, prose = told("ali_grid.json")
+    measured, (published,) = result["measured"], result["published"].values()
+    assert f"found {published['value']} of them" in prose
+    for quantity, text in (("modes with a sample, of 25", "on {} heaps"), ("modes found of 25", "finds only {}:")):
+        *others, last = map(str, measured[f"ALI: {quantity}"])
+        assert text.format(f"{', '.join(others)} and {last}") in prose
+    back = [statistics.mean(measured[f"{game}: points that come back to their mode, %"]) for game in ("ALI", "ALICE")]
+    assert "of its points {:.0f} % come back to their heap on average, of ALICE's {:.0f} %".format(*back) in prose
+
+
+def test_what_sharing_does_in_the_chapter_is_what_was_measured():
+    result, _ = told("cogan-sharing-negatives.json")
+    chapter = json.loads((ROOT / "notebooks" / "22_cogan.ipynb").read_text(encoding="utf-8"))
+    (source,) = ["".join(cell["source"]) for cell in chapter["cells"] if cell["id"] == "study"]
+    study = ast.literal_eval(ast.parse(source).body[0].value)
+    kinds = ("pixel agreement", "pixel agreement of different rows")
+    for way, stored in study.items():
+        assert stored == tuple([round(v, 3) for v in result["measured"][f"{way}: {kind}"]] for kind in kinds), way
+    assert len(study) == sum(name.endswith(": pixel agreement") and name[:2] == "k=" for name in result["measured"])
+
+
+@pytest.mark.parametrize(
+    ("file", "way"), [("adaptation-narrow.json", "MNIST → USPS"), ("adaptation-back-narrow.json", "USPS → MNIST")]
+)
+def test_the_adaptation_in_the_chapter_is_what_was_measured(file, way):
+    result, prose = told(file)
+    found = []
+    for game in ("CoGAN", "CoGAN with matching", "source only", "domain-adversarial"):
+        values = result["measured"][f"{game}: accuracy on the drawn target images"]
+        found.append(f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}")
+    _, published, *cells = row(prose, way)
+    assert cells == found
+    assert published.split()[0] == next(iter(result["published"].values()))["value"]
 
 
 def test_the_sources_and_chapters_exist():
