@@ -1,4 +1,4 @@
-"""Data: image sets by name (`load`), points in the plane and on the line (`toy`), endless streams of batches."""
+"""Data: image sets by name (`load`), points in the plane and on the line (`toy`), `text`, streams of batches."""
 
 import importlib
 
@@ -14,9 +14,9 @@ _HOMES = {
     "Unpaired": "sources",
     "Loader": "sources",
 }
-_SUBMODULES = {"domains", "folders", "images", "sources", "store", "toy"}
+_SUBMODULES = {"domains", "folders", "images", "sources", "store", "text", "toy"}
 
-__all__ = sorted({*_HOMES, "domains", "toy"})
+__all__ = sorted({*_HOMES, "domains", "text", "toy"})
 
 
 def __getattr__(name: str):

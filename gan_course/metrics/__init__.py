@@ -6,8 +6,9 @@ Which to take: in the plane, where the modes are known, `mode_coverage`; for any
 where no real data are at hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a
 generator that has few samples, `birthday`. Models with a likelihood have `likelihood_bound` and `bits_per_dimension`,
 those with codes the error of their reconstructions, `rmse`. What two variables have in common is told by
-`mutual_information` and, where closed forms are known, Wyner's common information. `parzen` is there for comparison
-with papers that used it. Each can be fooled: take several.
+`mutual_information` and, where closed forms are known, Wyner's common information. Texts have `sequence_nll` where
+their law is known, `bleu` with `self_bleu` and `ngram_coverage` beside real ones, `grammar_validity` where a grammar
+decides. `parzen` is there for comparison with papers that used it. Each can be fooled: take several.
 """
 
 from gan_course.metrics.agreement import PixelAgreement, pixel_agreement
@@ -45,10 +46,23 @@ from gan_course.metrics.neighbours import Memorisation, memorisation, nearest_ne
 from gan_course.metrics.parzen import ParzenLikelihood, parzen, parzen_density
 from gan_course.metrics.prd import PrecisionRecallCurve, prd, prd_curve
 from gan_course.metrics.precision_recall import PrecisionRecall, precision_recall
+from gan_course.metrics.sequences import (
+    Coverage,
+    SequenceLikelihood,
+    Validity,
+    WordLikelihood,
+    bleu,
+    grammar_validity,
+    ngram_coverage,
+    self_bleu,
+    sequence_nll,
+    word_nll,
+)
 from gan_course.metrics.transport import TransportPlan, transport_plan, wasserstein
 
 __all__ = [
     "Birthday",
+    "Coverage",
     "Inception",
     "InceptionScore",
     "KernelDistance",
@@ -61,11 +75,15 @@ __all__ = [
     "PixelAgreement",
     "PrecisionRecall",
     "PrecisionRecallCurve",
+    "SequenceLikelihood",
     "TransportPlan",
+    "Validity",
+    "WordLikelihood",
     "binary_common_information",
     "birthday",
     "birthday_draws",
     "bits_per_dimension",
+    "bleu",
     "class_histogram",
     "class_probabilities",
     "collision_probability",
@@ -77,6 +95,7 @@ __all__ = [
     "frechet_gaussians",
     "gaussian_common_information",
     "gaussian_mutual_information",
+    "grammar_validity",
     "image_features",
     "implied_support",
     "inception",
@@ -91,6 +110,7 @@ __all__ = [
     "mode_coverage",
     "mutual_information",
     "nearest_neighbours",
+    "ngram_coverage",
     "parzen",
     "parzen_density",
     "pixel_agreement",
@@ -98,7 +118,10 @@ __all__ = [
     "prd_curve",
     "precision_recall",
     "rmse",
+    "self_bleu",
+    "sequence_nll",
     "total_variation",
     "transport_plan",
     "wasserstein",
+    "word_nll",
 ]

@@ -229,7 +229,7 @@ class RecurrentGenerator(SequenceGenerator):
         super().__init__(vocabulary, length, start, padding)
         embedding, hidden = whole("embedding", embedding), whole("hidden", hidden)
         self.embedding = nn.Embedding(self.vocabulary, embedding)
-        self.cell = _cell(cell, embedding, hidden)
+        self.cell = recurrent_cell(cell, embedding, hidden)
         self.output = nn.Linear(hidden, self.vocabulary)
         if std is not None:
             for parameter in self.parameters():
@@ -440,7 +440,8 @@ def _oracle_parameters(parameters: object) -> dict[str, Tensor]:
     return found
 
 
-def _cell(cell: object, inputs: int, hidden: int) -> nn.Module:
+def recurrent_cell(cell: object, inputs: int, hidden: int) -> nn.Module:
+    """An LSTM or GRU of one layer by its name. Raises ValueError for another name."""
     if not isinstance(cell, str) or cell not in CELLS:
         raise ValueError(f"cell={cell!r} was given; choose one of {', '.join(CELLS)}")
     return CELLS[cell](inputs, hidden, batch_first=True)

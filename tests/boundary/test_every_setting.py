@@ -10,7 +10,7 @@ from fuzzing import EVERY, NO_NUMBERS, answer
 from torch import nn
 
 from gan_course import fit, games, metrics, networks, objectives, runs, widgets
-from gan_course.data import domains, sources, toy
+from gan_course.data import domains, sources, text, toy
 from gan_course.study import cells
 from gan_course.training import every
 
@@ -21,6 +21,7 @@ JUDGE = networks.JointDiscriminator(networks.mlp(4, [3]))
 SAMPLES = (X, X + 1)
 IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 SHARES = torch.tensor([0.25, 0.75])
+WRITER, WORDS = networks.RecurrentGenerator(3, 2), torch.tensor([[0, 1], [2, 1]])
 IMAGE = dict(size=8, channels=1, width=2, hidden=0)
 
 
@@ -83,6 +84,14 @@ def pixels(images):
 
 def total(x):
     return x.reshape(len(x), -1).sum(1)
+
+
+def learned(lines, least, most):
+    return text.Vocabulary.learn(lines, least, most)
+
+
+def encoded(lines, length):
+    return text.Vocabulary(["a", "b"]).encode(lines, length)
 
 
 def f_score(beta):
@@ -271,6 +280,20 @@ CALLS = {
     ),
     metrics.prd_curve: (dict(reference=SHARES, evaluated=SHARES, angles=5), ("angles",)),
     f_score: (dict(beta=1.0), ("beta",)),
+    text.arithmetic: (dict(n=3, most=5, seed=0), None),
+    text.styles: (dict(n=3, seed=0), None),
+    text.dialogues: (dict(n=3, seed=0), None),
+    learned: (dict(lines=["a b", "a"], least=1, most=5), ("least",)),
+    encoded: (dict(lines=["a b", "a"], length=3), ("length",)),
+    metrics.bleu: (dict(samples=["a b"], references=["a b"], order=2), ("order",)),
+    metrics.self_bleu: (dict(samples=["a b", "a"], order=2), ("order",)),
+    metrics.ngram_coverage: (dict(samples=["a b"], reference=["a b"], order=2), ("order",)),
+    metrics.grammar_validity: (dict(samples=["a b"], accepts=text.is_arithmetic), ()),
+    metrics.word_nll: (dict(network=WRITER, tokens=WORDS, condition=None, batch_size=2), ("batch_size",)),
+    metrics.sequence_nll: (
+        dict(generator=WRITER, oracle=WRITER, test=WORDS, samples=3, batch_size=2, seed=0),
+        ("samples", "batch_size", "seed"),
+    ),
     metrics.birthday: (dict(samples=X, draws=3, threshold=0.1), ("draws", "threshold")),
     metrics.birthday_draws: (dict(support=365), ("support",)),
     metrics.collision_probability: (dict(draws=23, support=365), ("draws", "support")),

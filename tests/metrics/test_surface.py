@@ -10,7 +10,7 @@ import jaxtyping
 import pytest
 import torch
 
-from gan_course import metrics
+from gan_course import metrics, networks
 
 HEAVY = ("ot", "scipy", "sklearn", "pandas", "matplotlib", "torchvision", "torchmetrics", "safetensors")
 
@@ -35,11 +35,14 @@ def test_every_exported_name_exists_and_is_described():
 IMAGES = torch.rand(90, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 POINTS = torch.rand(90, 2, generator=torch.Generator().manual_seed(0))
 SHARES = torch.tensor([0.25, 0.75])
+LINES, TOKENS = ["a b a", "b b"], torch.tensor([[0, 1], [2, 1]])
+WRITER = networks.RecurrentGenerator(3, 2)
 CALLS = {
     "binary_common_information": (0.1,),
     "birthday": (IMAGES, 30, 1.0),
     "birthday_draws": (365,),
     "bits_per_dimension": (-82, 784, 256),
+    "bleu": (LINES, TOKENS, 2),
     "class_histogram": (IMAGES,),
     "class_probabilities": (IMAGES,),
     "collision_probability": (23, 365),
@@ -51,6 +54,7 @@ CALLS = {
     "frechet_gaussians": (torch.zeros(2), torch.eye(2), torch.ones(2), torch.eye(2)),
     "gaussian_common_information": (-0.8,),
     "gaussian_mutual_information": (torch.eye(3), 2),
+    "grammar_validity": (LINES, bool),
     "image_features": (IMAGES, metrics.lenet(), 20),
     "implied_support": (23, 0.5),
     "inception_score": (SHARES.expand(90, 2), 3),
@@ -62,6 +66,7 @@ CALLS = {
     "mode_coverage": (POINTS, POINTS[:3], 0.1),
     "mutual_information": (torch.full((2, 4), 0.125),),
     "nearest_neighbours": (POINTS, POINTS[:40], 3),
+    "ngram_coverage": (TOKENS, LINES, 1),
     "parzen": (POINTS[:50], POINTS[50:70], POINTS[70:], [0.01, 0.1, 1.0]),
     "pixel_agreement": (IMAGES, IMAGES),
     "parzen_density": (POINTS, POINTS[:5], 1),
@@ -69,9 +74,12 @@ CALLS = {
     "prd_curve": (SHARES, SHARES.flip(0)),
     "precision_recall": (POINTS, POINTS[:40]),
     "rmse": (IMAGES, 1 - IMAGES),
+    "self_bleu": (LINES, 2),
+    "sequence_nll": (WRITER, WRITER, TOKENS, 3, 2, 1),
     "total_variation": (torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])),
     "transport_plan": (torch.tensor([0.5, 0.5]), torch.tensor([1.0]), torch.ones(2, 1)),
     "wasserstein": (POINTS[:, 0], POINTS[:50, 1], 2),
+    "word_nll": (WRITER, TOKENS, None, 1),
 }
 WITHOUT_SHAPES = {"inception", "lenet", "lenet_metadata"}
 
