@@ -277,6 +277,17 @@ def coupled_game():
     return games.CoGAN(*coupled, latent_size=3, average=0.9)
 
 
+def wyner_game():
+    pair, own = networks.Towers(networks.mlp(4, [8], 2), None, None), (nn.Linear(4, 2), nn.Linear(4, 2))
+    local = [networks.Towers(networks.mlp(4, [8], 2), None, None) for _ in range(2)]
+    return games.VariationalWyner(
+        *(pair, *local, *own, networks.mlp(2, [8], 2), networks.mlp(2, [8], 2)),
+        *(2, 2, 2, dict.fromkeys(games.wyner.LAWS, 0.1), None),
+        dict.fromkeys(games.wyner.RECONSTRUCTIONS, 1.0),
+        average=0.9,
+    )
+
+
 def began():
     judge = networks.Reconstruction(networks.mlp(2, [8], 1), networks.mlp(1, [8], 2), "mean absolute")
     return games.BEGAN(networks.mlp(3, [8], 2), judge, latent_size=3, average=0.9)
@@ -295,6 +306,7 @@ GAMES = {
     "as-vae": (lambda: images_game("as-vae"), IMAGES),
     "vae-gan": (lambda: codes_game("vae-gan"), X),
     "alice": (lambda: codes_game("alice"), X),
+    "wyner": (wyner_game, Unpaired(X, X)),
     "cogan": (coupled_game, Unpaired(X, X)),
 }
 

@@ -27,6 +27,7 @@ from gan_course.games.gan import GAN
 from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
 from gan_course.games.vaegan import VAEGAN
+from gan_course.games.wyner import VariationalWyner
 
 __all__ = [
     "ALICE",
@@ -48,6 +49,7 @@ __all__ = [
     "Gaussian",
     "Law",
     "Turn",
+    "VariationalWyner",
     "adam",
     "clipped",
     "constant",

@@ -16,6 +16,7 @@ from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochas
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
 from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle
+from gan_course.networks.towers import Towers
 
 __all__ = [
     "Conditioned",
@@ -33,6 +34,7 @@ __all__ = [
     "Residual",
     "SequenceGenerator",
     "Stochastic",
+    "Towers",
     "cogan_digits",
     "cogan_faces",
     "cogan_narrow",

@@ -20,6 +20,7 @@ SCORER = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
 JUDGE = networks.JointDiscriminator(networks.mlp(4, [3]))
 SAMPLES = (X, X + 1)
 IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+CLASSES = torch.arange(6) % 2
 SHARES = torch.tensor([0.25, 0.75])
 WRITER, WORDS = networks.RecurrentGenerator(3, 2), torch.tensor([[0, 1], [2, 1]])
 IMAGE = dict(size=8, channels=1, width=2, hidden=0)
@@ -78,6 +79,10 @@ def contestant(**settings):
     return cells.complete("hinge", settings)
 
 
+def towers(head, tower):
+    return networks.Towers(head, tower)
+
+
 def pixels(images):
     return images.flatten(1)
 
@@ -127,6 +132,7 @@ CALLS = {
     networks.JointDiscriminator: (dict(head=MODULE, sample=MODULE, code=None), ()),
     networks.Joined: (dict(discriminator=MODULE, sample=(2,), code=[1, 3]), ()),
     networks.Noisy: (dict(network=MODULE, noise=1), ("noise",)),
+    towers: (dict(head=MODULE, tower=None), ()),
     networks.Stochastic: (dict(network=MODULE, mean_in_evaluation=True), ()),
     networks.RecurrentGenerator: (
         dict(vocabulary=3, length=2, embedding=2, hidden=2, cell="lstm", start=0, padding=1, std=0.1),
@@ -205,6 +211,15 @@ CALLS = {
         | dict(reference="fixed", optimizer=games.sgd(), rate=games.constant, flow=networks.PlanarFlow(2)),
         ("latent_size", "temperature"),
     ),
+    games.VariationalWyner: (
+        dict(joint_encoder=networks.Towers(nn.Linear(4, 2), None, None), x_encoder=MODULE, y_encoder=MODULE)
+        | dict(u_encoder=networks.Towers(nn.Linear(4, 2), None, None), x_decoder=nn.Linear(4, 2))
+        | dict(v_encoder=networks.Towers(nn.Linear(4, 2), None, None), y_decoder=nn.Linear(4, 2))
+        | dict(common_size=2, u_size=2, v_size=2, common_information=0.1, weights=None, reconstructions={"x": 1.0})
+        | dict(error="l1", noise=0.1, ratio=None, x_features=MODULE, y_features=None, ratio_steps=1)
+        | dict(optimizer=games.sgd(), rate=games.constant, average=0.5),
+        ("common_size", "u_size", "v_size", "noise", "average"),
+    ),
     games.CodeModel: (
         dict(encoder=MODULE, decoder=MODULE, latent_size=2, numbers_per_coordinate=1, called="decoder"),
         ("latent_size", "numbers_per_coordinate"),
@@ -249,6 +264,14 @@ CALLS = {
     metrics.gaussian_mutual_information: (dict(covariance=torch.eye(2), first=1), ("first",)),
     metrics.gaussian_common_information: (dict(correlation=0.5), ()),
     metrics.binary_common_information: (dict(crossover=0.1), ("crossover",)),
+    metrics.retrieval: (
+        dict(queries=X, gallery=X + 1, query_labels=CLASSES, gallery_labels=CLASSES, k=2, measure="cosine", seed=0),
+        ("k", "seed"),
+    ),
+    metrics.latent_accuracy: (
+        dict(train=X, train_labels=CLASSES, test=X + 1, test_labels=CLASSES, strength=1.0),
+        ("strength",),
+    ),
     metrics.rmse: (dict(x=X, reconstruction=X + 1), ()),
     metrics.nearest_neighbours: (dict(samples=X, reference=X, k=1), ("k",)),
     metrics.memorisation: (dict(samples=X, train=X, test=X + 1, seed=0), ("seed",)),
@@ -316,7 +339,7 @@ CALLS = {
 OPTIONAL = {"until", "average", "sampling_steps", "subset_size", "levels"}
 OPTIONAL |= {"padding"}
 OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
-OTHER_WORDS = {"size": "sizes[1]", "data": "data set", "points": "weights"}
+OTHER_WORDS = {"tower": "towers", "size": "sizes[1]", "data": "data set", "points": "weights"}
 
 
 def cases():
