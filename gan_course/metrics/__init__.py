@@ -6,9 +6,10 @@ Which to take: in the plane, where the modes are known, `mode_coverage`; for any
 where no real data are at hand; for copies of the training set, `nearest_neighbours`, `memorisation` and `mifid`; for a
 generator that has few samples, `birthday`. Models with a likelihood have `likelihood_bound` and `bits_per_dimension`,
 those with codes the error of their reconstructions, `rmse`. What two variables have in common is told by
-`mutual_information` and, where closed forms are known, Wyner's common information. Texts have `sequence_nll` where
-their law is known, `bleu` with `self_bleu` and `ngram_coverage` beside real ones, `grammar_validity` where a grammar
-decides. `parzen` is there for comparison with papers that used it. Each can be fooled: take several.
+`mutual_information` and, where closed forms are known, Wyner's common information; what codes are good for, by
+`retrieval` across domains and by `latent_accuracy`. Texts have `sequence_nll` where their law is known, `bleu` with
+`self_bleu` and `ngram_coverage` beside real ones, `grammar_validity` where a grammar decides. `parzen` is there for
+comparison with papers that used it. Each can be fooled: take several.
 """
 
 from gan_course.metrics.agreement import PixelAgreement, pixel_agreement
@@ -40,12 +41,14 @@ from gan_course.metrics.frechet_inception import fid
 from gan_course.metrics.histograms import total_variation
 from gan_course.metrics.inception_score import InceptionScore, inception_score
 from gan_course.metrics.kernel import KernelDistance, kernel_distance, kid
+from gan_course.metrics.latent_accuracy import LatentAccuracy, latent_accuracy
 from gan_course.metrics.mifid import MiFID, mifid
 from gan_course.metrics.modes import ModeCoverage, mode_coverage
 from gan_course.metrics.neighbours import Memorisation, memorisation, nearest_neighbours
 from gan_course.metrics.parzen import ParzenLikelihood, parzen, parzen_density
 from gan_course.metrics.prd import PrecisionRecallCurve, prd, prd_curve
 from gan_course.metrics.precision_recall import PrecisionRecall, precision_recall
+from gan_course.metrics.retrieval import Retrieval, retrieval
 from gan_course.metrics.sequences import (
     Coverage,
     SequenceLikelihood,
@@ -66,6 +69,7 @@ __all__ = [
     "Inception",
     "InceptionScore",
     "KernelDistance",
+    "LatentAccuracy",
     "LeNet",
     "LikelihoodBound",
     "Memorisation",
@@ -75,6 +79,7 @@ __all__ = [
     "PixelAgreement",
     "PrecisionRecall",
     "PrecisionRecallCurve",
+    "Retrieval",
     "SequenceLikelihood",
     "TransportPlan",
     "Validity",
@@ -102,6 +107,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "kid",
+    "latent_accuracy",
     "lenet",
     "lenet_metadata",
     "likelihood_bound",
@@ -117,6 +123,7 @@ __all__ = [
     "prd",
     "prd_curve",
     "precision_recall",
+    "retrieval",
     "rmse",
     "self_bleu",
     "sequence_nll",

@@ -1,5 +1,6 @@
-"""The check of sets whose rows may be of any shape: points, images or features."""
+"""The checks of sets of rows, be they points, images, features or codes, and of their classes."""
 
+import torch
 from torch import Tensor
 
 from gan_course.metrics._checks import finite
@@ -12,3 +13,22 @@ def rows(name: str, x: object) -> Tensor:
     if x.dim() < 2:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {allowed}. Numbers on a line are x[:, None].")
     return x
+
+
+def code_rows(name: str, codes: object) -> Tensor:
+    """`codes` as `rows` gives them, if each is a vector."""
+    x = rows(name, codes)
+    if x.dim() != 2:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: codes (n, d). Flatten them with .flatten(1).")
+    return x
+
+
+def labels(name: str, given: object, of: str, codes: Tensor) -> Tensor:
+    """Labels on the CPU, if they are one whole number for each code."""
+    if not isinstance(given, Tensor) or given.dtype != torch.int64 or tuple(given.shape) != (len(codes),):
+        what = f"{given.dtype} of shape {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
+        raise ValueError(
+            f"{name} is {what}; allowed: a tensor of int64 of shape ({len(codes)},), a class for each row of {of}. "
+            "Convert it with torch.as_tensor(labels).long()."
+        )
+    return given.cpu()

@@ -115,6 +115,18 @@ def test_noise_on_anything(images, levels):
     assert found is None or (finite(images) and bool(((found >= 0) & (found < 1)).all()))
 
 
+@given(pair(dims=(2, 2), largest=3e38) | st.tuples(anything(), anything()), SETTINGS | st.integers(1, 5), st.booleans())
+def test_what_codes_of_any_kind_are_good_for(both, k, cosine):
+    labels = [torch.arange(len(x) if isinstance(x, torch.Tensor) and x.ndim else 1) % 2 for x in both]
+    measure = "cosine" if cosine else "euclidean"
+    names = ("queries", "gallery", "query_labels", "gallery_labels", "k")
+    found = answer(names, metrics.retrieval, *both, *labels, k, measure)
+    assert found is None or (not wrong((found.precision, found.mean_average_precision)) and finite(*both))
+    names = ("train", "train_labels", "test", "test_labels", "strength")
+    found = answer(names, metrics.latent_accuracy, both[0], labels[0], both[1], labels[1], k)
+    assert found is None or 0 <= found.accuracy <= 1
+
+
 @given(st.one_of(anything(), tensors(dims=(2, 2), largest=1)), st.booleans(), SETTINGS | st.integers(1, 3))
 def test_information_in_anything(table, scaled, first):
     if scaled and isinstance(table, torch.Tensor) and table.is_floating_point() and table.numel():
