@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gan_course import checkpoint, fit, games, networks, objectives, training
-from gan_course.data import Paired, Unpaired
+from gan_course.data import Paired, Pairs, Unpaired
 from gan_course.data.sources import as_source
 from gan_course.objectives.base import samplewise, scores_of
 
@@ -288,6 +288,20 @@ def wyner_game():
     )
 
 
+def joint_game(paired):
+    generators = [networks.Merged(networks.mlp(5, [8], 2), None, None) for _ in range(2)]
+    critic = networks.Merged(networks.mlp(4, [8], 4 + paired), None, None)
+    return games.JointGAN(generators, critic, [(2,), (2,)], latent_size=3, paired=paired, average=0.9)
+
+
+def translating(kind):
+    generators = [networks.mlp(2, [8], 2) for _ in range(2)]
+    if kind == "pix2pix":
+        return games.Pix2Pix(generators[0], networks.mlp(4, [8]), [(2,), (2,)], average=0.9)
+    judges = [networks.mlp(2, [8]) for _ in range(2)]
+    return games.CycleGAN(generators, judges, [(2,), (2,)], identity=0.5, pool=15, average=0.9)
+
+
 def began():
     judge = networks.Reconstruction(networks.mlp(2, [8], 1), networks.mlp(1, [8], 2), "mean absolute")
     return games.BEGAN(networks.mlp(3, [8], 2), judge, latent_size=3, average=0.9)
@@ -308,6 +322,10 @@ GAMES = {
     "alice": (lambda: codes_game("alice"), X),
     "wyner": (wyner_game, Unpaired(X, X)),
     "cogan": (coupled_game, Unpaired(X, X)),
+    "pix2pix": (lambda: translating("pix2pix"), Pairs(X, X)),
+    "cyclegan": (lambda: translating("cyclegan"), Unpaired(X, X)),
+    "joint gan of pairs": (lambda: joint_game(True), Pairs(X, X)),
+    "joint gan without pairs": (lambda: joint_game(False), Unpaired(X, X)),
 }
 
 

@@ -11,12 +11,13 @@ _HOMES = {
     "names": "images",
     "DataNotice": "store",
     "Paired": "sources",
+    "Pairs": "pairs",
     "Unpaired": "sources",
     "Loader": "sources",
 }
-_SUBMODULES = {"domains", "folders", "images", "sources", "store", "text", "toy"}
+_SUBMODULES = {"domains", "folders", "images", "pairs", "sources", "store", "text", "toy"}
 
-__all__ = sorted({*_HOMES, "domains", "text", "toy"})
+__all__ = sorted({*_HOMES, "domains", "pairs", "text", "toy"})
 
 
 def __getattr__(name: str):

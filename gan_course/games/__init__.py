@@ -24,8 +24,10 @@ from gan_course.games.codes import CodeModel
 from gan_course.games.cogan import CoGAN
 from gan_course.games.conditional import ConditionalGAN
 from gan_course.games.gan import GAN
+from gan_course.games.joint import JointGAN
 from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
+from gan_course.games.translation import CycleGAN, Pix2Pix
 from gan_course.games.vaegan import VAEGAN
 from gan_course.games.wyner import VariationalWyner
 
@@ -43,11 +45,14 @@ __all__ = [
     "CoGAN",
     "CodeModel",
     "ConditionalGAN",
+    "CycleGAN",
     "DiscretisedLogistic",
     "DiscriminatorAlone",
     "Game",
     "Gaussian",
+    "JointGAN",
     "Law",
+    "Pix2Pix",
     "Turn",
     "VariationalWyner",
     "adam",

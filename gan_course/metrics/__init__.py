@@ -48,6 +48,7 @@ from gan_course.metrics.neighbours import Memorisation, memorisation, nearest_ne
 from gan_course.metrics.parzen import ParzenLikelihood, parzen, parzen_density
 from gan_course.metrics.prd import PrecisionRecallCurve, prd, prd_curve
 from gan_course.metrics.precision_recall import PrecisionRecall, precision_recall
+from gan_course.metrics.relevance import Relevance, RelevanceModel, relevance, relevance_model
 from gan_course.metrics.retrieval import Retrieval, retrieval
 from gan_course.metrics.sequences import (
     Coverage,
@@ -79,6 +80,8 @@ __all__ = [
     "PixelAgreement",
     "PrecisionRecall",
     "PrecisionRecallCurve",
+    "Relevance",
+    "RelevanceModel",
     "Retrieval",
     "SequenceLikelihood",
     "TransportPlan",
@@ -123,6 +126,8 @@ __all__ = [
     "prd",
     "prd_curve",
     "precision_recall",
+    "relevance",
+    "relevance_model",
     "retrieval",
     "rmse",
     "self_bleu",

@@ -13,10 +13,20 @@ from gan_course.networks.coupled import (
 )
 from gan_course.networks.flows import Flow, InverseAutoregressiveFlow, PlanarFlow
 from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochastic
+from gan_course.networks.merged import Merged, joint_images
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
 from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle
 from gan_course.networks.towers import Towers
+from gan_course.networks.translation import (
+    PatchDiscriminator,
+    ResNetGenerator,
+    UNet,
+    patch_discriminator,
+    patch_size,
+    resnet_generator,
+    unet,
+)
 
 __all__ = [
     "Conditioned",
@@ -27,14 +37,18 @@ __all__ = [
     "InverseAutoregressiveFlow",
     "Joined",
     "JointDiscriminator",
+    "Merged",
     "Noisy",
+    "PatchDiscriminator",
     "PlanarFlow",
     "Reconstruction",
     "RecurrentGenerator",
+    "ResNetGenerator",
     "Residual",
     "SequenceGenerator",
     "Stochastic",
     "Towers",
+    "UNet",
     "cogan_digits",
     "cogan_faces",
     "cogan_narrow",
@@ -44,8 +58,13 @@ __all__ = [
     "dcgan",
     "decoder",
     "encoder",
+    "joint_images",
     "mlp",
     "oracle",
     "parameters",
+    "patch_discriminator",
+    "patch_size",
+    "resnet_generator",
     "spectral",
+    "unet",
 ]

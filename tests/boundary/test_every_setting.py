@@ -10,11 +10,14 @@ from fuzzing import EVERY, NO_NUMBERS, answer
 from torch import nn
 
 from gan_course import fit, games, metrics, networks, objectives, runs, widgets
-from gan_course.data import domains, sources, text, toy
+from gan_course.data import domains, pairs, sources, text, toy
+from gan_course.data.images import Images
 from gan_course.study import cells
 from gan_course.training import every
 
 X = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+PLENTY = torch.randn(12, 2, generator=torch.Generator().manual_seed(1))
+DIGITS = Images(torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 0, 1]), ["0", "1"], "bits")
 MODULE = nn.Linear(2, 2)
 SCORER = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0))
 JUDGE = networks.JointDiscriminator(networks.mlp(4, [3]))
@@ -30,6 +33,18 @@ COUPLED = (
     networks.couple([[nn.Linear(2, 2)], [nn.Linear(2, 2)]], first=1),
     networks.couple([[nn.Linear(2, 1), nn.Flatten(0)], [nn.Linear(2, 1), nn.Flatten(0)]], last=1),
 )
+
+
+MADE = [networks.Merged(networks.mlp(4, [3], 2), None, None) for _ in range(2)]
+CRITIC = networks.Merged(networks.mlp(4, [3], 5), None, None)
+
+
+PAINTERS = [networks.unet(4, 1, width=1, dropout=0.0) for _ in range(2)]
+PATCHES = [networks.patch_discriminator(1, 1, 0) for _ in range(2)]
+
+
+def merged(head, branch):
+    return networks.Merged(head, branch)
 
 
 def invert(**settings):
@@ -129,6 +144,24 @@ CALLS = {
     networks.dcgan: (dict(**IMAGE, latent_size=2), None),
     networks.Fourier: (dict(frequencies=3), None),
     networks.Residual: (dict(network=MODULE), ()),
+    merged: (dict(head=MODULE, branch=None), ()),
+    networks.joint_images: (
+        dict(size=8, channels=(1, 1), latent_size=2, width=2, hidden=3, paired=True),
+        ("size", "latent_size", "width", "hidden"),
+    ),
+    networks.unet: (
+        dict(size=8, channels=1, outputs=1, width=2, depth=2, norm="batch", dropout=0.5, most=8),
+        ("size", "channels", "outputs", "width", "depth", "dropout", "most"),
+    ),
+    networks.resnet_generator: (
+        dict(size=8, channels=1, outputs=1, width=2, blocks=1, depth=1, norm="none"),
+        ("size", "channels", "outputs", "width", "blocks", "depth"),
+    ),
+    networks.patch_discriminator: (
+        dict(channels=1, width=2, depth=1, norm="batch"),
+        ("channels", "width", "depth"),
+    ),
+    networks.patch_size: (dict(depth=3), None),
     networks.JointDiscriminator: (dict(head=MODULE, sample=MODULE, code=None), ()),
     networks.Joined: (dict(discriminator=MODULE, sample=(2,), code=[1, 3]), ()),
     networks.Noisy: (dict(network=MODULE, noise=1), ("noise",)),
@@ -205,6 +238,23 @@ CALLS = {
         | dict(generator_steps=1, optimizer=games.sgd(), rate=games.constant, average=0.5),
         ("latent_size", "weight", "supervision", "discriminator_steps", "generator_steps", "average"),
     ),
+    games.JointGAN: (
+        dict(generators=MADE, critic=CRITIC, shapes=[(2,), (2,)], latent_size=2, paired=True, loss="saturating")
+        | dict(cycle=1.0, error="l2", absent="noise", critic_steps=1, generator_steps=1, optimizer=games.sgd())
+        | dict(rate=games.constant, average=0.5),
+        ("latent_size", "cycle", "critic_steps", "generator_steps", "average"),
+    ),
+    games.Pix2Pix: (
+        dict(generator=PAINTERS[0], discriminator=networks.patch_discriminator(2, 1, 0), shapes=[(1, 4, 4), (1, 4, 4)])
+        | dict(objective="minimax", weight=1.0, conditional=True, optimizer=games.sgd(), rate=games.constant)
+        | dict(average=0.5),
+        ("weight", "average"),
+    ),
+    games.CycleGAN: (
+        dict(generators=PAINTERS, discriminators=PATCHES, shapes=[(1, 4, 4), (1, 4, 4)], objective="minimax")
+        | dict(cycle=1.0, identity=0.5, pool=2, optimizer=games.sgd(), rate=games.constant, average=0.5),
+        ("cycle", "identity", "pool", "average"),
+    ),
     games.ASVAE: (
         dict(encoder=nn.Linear(2, 4), decoder=MODULE, latent_size=2, likelihood="gaussian", encoder_ratio=JUDGE)
         | dict(decoder_ratio=copy.deepcopy(JUDGE), variant="full", ratio_steps=1, relaxation="draw", temperature=0.5)
@@ -253,6 +303,17 @@ CALLS = {
         | dict(device="cpu", precision=None, compile=False, on_divergence="stop"),
         ("rounds", "batch_size", "seed", "until"),
     ),
+    metrics.relevance_model: (
+        dict(first=PLENTY, second=PLENTY + 1, negatives=1, gammas=[5.0], epochs=1, features=2)
+        | dict(shares=(0.6, 0.2, 0.2), seed=0),
+        ("negatives", "epochs", "features", "seed"),
+    ),
+    metrics.relevance: (
+        dict(first=X, second=X + 1, model=metrics.relevance_model(PLENTY, PLENTY, 1, [5.0], 1, 2)),
+        (),
+    ),
+    pairs.changed: (dict(images=IMAGES, change=domains.edges), ()),
+    pairs.add_one: (dict(first=DIGITS, second=DIGITS, seed=0, number=2), ("seed",)),
     metrics.mode_coverage: (dict(samples=X, centers=X, std=0.1, share=0.5), ("std", "share")),
     metrics.likelihood_bound: (
         dict(log_weights=total, data=X, importance_samples=2, batch_size=4, seed=0),
@@ -339,7 +400,9 @@ CALLS = {
 OPTIONAL = {"until", "average", "sampling_steps", "subset_size", "levels"}
 OPTIONAL |= {"padding"}
 OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
-OTHER_WORDS = {"tower": "towers", "size": "sizes[1]", "data": "data set", "points": "weights"}
+OPTIONAL |= {"outputs", "depth"}
+OPTIONAL |= {"cycle"}
+OTHER_WORDS = {"tower": "towers", "branch": "branches[0]", "size": "sizes[1]", "data": "data set", "points": "weights"}
 
 
 def cases():

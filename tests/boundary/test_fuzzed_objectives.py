@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_course import objectives
-from gan_course.objectives import likelihood, penalties
+from gan_course.objectives import joint_softmax, likelihood, penalties
 
 NAMES = objectives.names()
 
@@ -206,6 +206,21 @@ def test_a_game_of_no_divergence(divergence):
 
 
 RATIOS = [*("logistic_loss", "kl_loss", "reverse_kl_loss", "pearson_loss"), *("symmetric_kl", "jensen_shannon")]
+
+
+@given(
+    st.sampled_from(["value", "critic_loss", "saturating_loss", "non_saturating_loss"]),
+    st.lists(tensors(REAL, largest=1e6, dims=(0, 3), sizes=(0, 4)), max_size=3) | anything(),
+)
+def test_a_softmax_of_many_laws_of_anything(name, logits):
+    found = answer(("logits", *(f"logits[{k}]" for k in range(3))), getattr(joint_softmax, name), logits)
+    assert found is None or (found.shape == () and finite(found))
+
+
+@given(st.sampled_from(["optimal_critic", "optimal_value"]), anything())
+def test_tables_of_laws_of_anything(name, laws):
+    found = answer(("laws",), getattr(joint_softmax, name), laws)
+    assert found is None or finite(found)
 
 
 @given(

@@ -75,6 +75,8 @@ CALLS = {
     "prd_curve": (SHARES, SHARES.flip(0)),
     "precision_recall": (POINTS, POINTS[:40]),
     "retrieval": (POINTS[:9], POINTS, torch.arange(9) % 3, torch.arange(90) % 3, 5),
+    "relevance": (POINTS, POINTS, metrics.relevance_model(POINTS, POINTS, 3, [5.0], 1)),
+    "relevance_model": (IMAGES, POINTS, 3, [5.0], 1),
     "rmse": (IMAGES, 1 - IMAGES),
     "self_bleu": (LINES, 2),
     "sequence_nll": (WRITER, WRITER, TOKENS, 3, 2, 1),
