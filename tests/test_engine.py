@@ -307,6 +307,21 @@ def began():
     return games.BEGAN(networks.mlp(3, [8], 2), judge, latent_size=3, average=0.9)
 
 
+WORDS = torch.randint(0, 4, (100, 3), generator=torch.Generator().manual_seed(3))
+
+
+def words_game(kind):
+    generator = networks.RecurrentGenerator(4, 3, 3, 4)
+    if kind == "likelihood":
+        return games.MaximumLikelihood(generator)
+    if kind == "beginnings":
+        judge, critic = (networks.PrefixDiscriminator(4, 3, 3, 4) for _ in range(2))
+        settings = dict(values="beginnings", baseline=critic, teacher=0.5)
+    else:
+        judge, settings = networks.SequenceCNN(4, 3, 3, (1, 2), 4), dict(rollouts=2, baseline="mean", decay=0.2)
+    return games.SeqGAN(generator, judge, discriminator_steps=1, **settings)
+
+
 GAMES = {
     **{f"gan of points, {name}": (lambda name=name: points(name, average=0.9), X) for name in objectives.names()},
     "gan of images": (pictures, IMAGES),
@@ -321,6 +336,9 @@ GAMES = {
     "vae-gan": (lambda: codes_game("vae-gan"), X),
     "alice": (lambda: codes_game("alice"), X),
     "wyner": (wyner_game, Unpaired(X, X)),
+    "words by likelihood": (lambda: words_game("likelihood"), WORDS),
+    "seqgan": (lambda: words_game("seqgan"), WORDS),
+    "seqgan of beginnings": (lambda: words_game("beginnings"), WORDS),
     "cogan": (coupled_game, Unpaired(X, X)),
     "pix2pix": (lambda: translating("pix2pix"), Pairs(X, X)),
     "cyclegan": (lambda: translating("cyclegan"), Unpaired(X, X)),

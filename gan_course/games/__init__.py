@@ -29,6 +29,7 @@ from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
 from gan_course.games.translation import CycleGAN, Pix2Pix
 from gan_course.games.vaegan import VAEGAN
+from gan_course.games.words import MaximumLikelihood, PolicyGradient, SeqGAN, TwoAgents
 from gan_course.games.wyner import VariationalWyner
 
 __all__ = [
@@ -52,8 +53,12 @@ __all__ = [
     "Gaussian",
     "JointGAN",
     "Law",
+    "MaximumLikelihood",
     "Pix2Pix",
+    "PolicyGradient",
+    "SeqGAN",
     "Turn",
+    "TwoAgents",
     "VariationalWyner",
     "adam",
     "clipped",

@@ -13,6 +13,7 @@ from gan_course.networks.coupled import (
 )
 from gan_course.networks.flows import Flow, InverseAutoregressiveFlow, PlanarFlow
 from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochastic
+from gan_course.networks.judges import Highway, PrefixDiscriminator, ReplyDiscriminator, SequenceCNN, seqgan
 from gan_course.networks.merged import Merged, joint_images
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
@@ -34,6 +35,7 @@ __all__ = [
     "EncoderDecoder",
     "Flow",
     "Fourier",
+    "Highway",
     "InverseAutoregressiveFlow",
     "Joined",
     "JointDiscriminator",
@@ -41,10 +43,13 @@ __all__ = [
     "Noisy",
     "PatchDiscriminator",
     "PlanarFlow",
+    "PrefixDiscriminator",
     "Reconstruction",
     "RecurrentGenerator",
+    "ReplyDiscriminator",
     "ResNetGenerator",
     "Residual",
+    "SequenceCNN",
     "SequenceGenerator",
     "Stochastic",
     "Towers",
@@ -65,6 +70,7 @@ __all__ = [
     "patch_discriminator",
     "patch_size",
     "resnet_generator",
+    "seqgan",
     "spectral",
     "unet",
 ]

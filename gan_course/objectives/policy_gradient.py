@@ -19,7 +19,7 @@ import math
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, logsigmoid
+from torch.nn.functional import logsigmoid, normalize
 
 Numbers = Float[Tensor, "..."] | float
 
@@ -170,8 +170,8 @@ def ranking_score(
 
     Source: lin2017adversarial.
     """
-    own = sharpness * cosine_similarity(features[:, None], references[None], dim=-1)  # (n, u)
-    rivals = sharpness * cosine_similarity(comparisons[:, None], references[None], dim=-1)  # (c, u)
+    own = sharpness * normalize(features) @ normalize(references).T  # (n, u)
+    rivals = sharpness * normalize(comparisons) @ normalize(references).T  # (c, u)
     votes = own - torch.logaddexp(own, rivals.logsumexp(0))
     return votes.logsumexp(1) - math.log(len(references))
 

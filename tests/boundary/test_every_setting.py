@@ -26,6 +26,7 @@ IMAGES = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(6) % 2
 SHARES = torch.tensor([0.25, 0.75])
 WRITER, WORDS = networks.RecurrentGenerator(3, 2), torch.tensor([[0, 1], [2, 1]])
+ANSWERER = networks.EncoderDecoder(3, 2, 2, 2)
 IMAGE = dict(size=8, channels=1, width=2, hidden=0)
 
 
@@ -178,6 +179,35 @@ CALLS = {
     networks.oracle: (
         dict(parameters=None, vocabulary=3, length=2, size=2, seed=0),
         ("vocabulary", "length", "size", "seed"),
+    ),
+    networks.SequenceCNN: (
+        dict(vocabulary=3, length=2, embedding=2, widths=[1], filters=3, highway=1, dropout=0.1),
+        ("vocabulary", "length", "embedding", "highway", "dropout"),
+    ),
+    networks.PrefixDiscriminator: (
+        dict(vocabulary=3, length=2, embedding=2, hidden=2, cell="lstm"),
+        ("vocabulary", "length", "embedding", "hidden"),
+    ),
+    networks.ReplyDiscriminator: (
+        dict(vocabulary=3, length=2, embedding=2, hidden=2, padding=0),
+        ("vocabulary", "length", "embedding", "hidden", "padding"),
+    ),
+    networks.Highway: (dict(size=2), None),
+    networks.seqgan: (dict(vocabulary=3, length=2), None),
+    games.MaximumLikelihood: (dict(generator=WRITER, optimizer=games.sgd(), rate=games.constant), ()),
+    games.PolicyGradient: (
+        dict(generator=WRITER, reward=total, baseline="mean", optimizer=games.sgd(), rate=games.constant),
+        (),
+    ),
+    games.TwoAgents: (
+        dict(first=ANSWERER, second=ANSWERER, reward=total, exchanges=1, optimizer=games.sgd(), rate=games.constant),
+        ("exchanges",),
+    ),
+    games.SeqGAN: (
+        dict(generator=WRITER, discriminator=networks.SequenceCNN(3, 2, 2, (1,), 2), objective="minimax")
+        | dict(values="rollouts", rollouts=2, keep=0.8, reward="score", baseline="mean", teacher=0.1, decay=0.1)
+        | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant),
+        ("rollouts", "keep", "teacher", "decay", "discriminator_steps", "generator_steps"),
     ),
     networks.Flow: (dict(layers=[networks.PlanarFlow(2)]), ()),
     networks.PlanarFlow: (dict(latent_size=2, length=1), None),

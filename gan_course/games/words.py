@@ -1,0 +1,459 @@
+"""Games of words: maximum likelihood, policy gradients for any reward, and discriminators as the reward."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from gan_course import objectives
+from gan_course.checks import instance, number, whole
+from gan_course.games.base import (
+    Batch,
+    Game,
+    OptimizerFactory,
+    Turn,
+    adam,
+    check_learning,
+    check_parts,
+    chosen,
+    constant,
+    evaluating,
+    follow,
+    lagged,
+)
+from gan_course.networks.recurrent import SequenceGenerator, check_tokens
+from gan_course.objectives import Objective, policy_gradient
+from gan_course.objectives.base import checked
+
+VALUES = ("rollouts", "sentence", "beginnings")
+BASELINES = ("mean", "greedy")
+REWARDS = {"probability": torch.sigmoid, "score": lambda scores: scores}
+SCORED_AT_ONCE = 4096  # rollouts that a discriminator sees in one pass: all of them would fill the memory
+
+
+class SequenceGame(Game):
+    """What games of words have in common: a generator, and batches of sequences, or of histories with replies.
+
+    Batches are tensors (n, T) of words. For a conditional generator they are pairs, from
+    `data.Paired(histories, replies)`.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None,
+        rate: Callable[[float], float],
+    ):
+        """`generator`, `optimizer`, `rate`: as in the games."""
+        super().__init__()
+        allowed = "a generator of sequences, such as networks.RecurrentGenerator"
+        instance("generator", generator, SequenceGenerator, allowed)
+        check_learning(optimizer, rate)
+        self.generator, self.optimizer, self.rate = generator, optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
+
+    def parted(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """A batch as sequences, and the histories that they answer to where the generator is conditional.
+
+        Raises:
+            ValueError: where it is none, or holds words outside the vocabulary.
+        """
+        pair = isinstance(batch, (tuple, list))
+        if self.generator.conditional != pair or (pair and len(batch) != 2):
+            asked = "data.Paired(histories, replies)" if self.generator.conditional else "a tensor of words (n, length)"
+            raise ValueError(f"{type(self).__name__} with a {type(self.generator).__name__} learns from {asked}")
+        condition, tokens = batch if pair else (None, batch)
+        check_tokens("the batch", tokens, self.generator.vocabulary, self.generator.length, self.generator.padding)
+        return tokens, condition
+
+    def nll(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, ""]:
+        """Nats per word of given sequences."""
+        found = self.generator.log_probabilities(tokens, condition)
+        return -found.sum() / self.generator.counted(tokens).sum()
+
+    def sample(self, n: int, condition: Tensor | None = None) -> Int64[Tensor, "n t"]:
+        """`n` sequences; of a conditional generator one reply to each history given."""
+        with evaluating(self.generator):
+            return self.generator.sample(n, condition)
+
+
+class MaximumLikelihood(SequenceGame):
+    r"""A generator that learns the data's next words by heart: no opponent at all.
+
+    $$\mathcal L = -\frac{\sum_i\sum_t\log G_\theta(y^i_t\mid Y^i_{1:t-1})}{\sum_i T_i},$$
+
+    nats per word, with the data's own words before each (teacher forcing). Every game of words begins with it
+    (yu2017seqgan): a generator that writes noise teaches its judge nothing.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of one.
+
+        Args:
+            generator: of sequences.
+            optimizer: makes the optimiser; Adam with a rate of 0.001 by default, the paper has 0.01.
+            rate: factor on the learning rate as a function of progress.
+        """
+        super().__init__(generator, optimizer, rate)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Nats per word."""
+        return {"nll": self.nll(*self.parted(batch))}
+
+    def turns(self) -> list[Turn]:
+        """The generator's turn."""
+        return [Turn("generator", [self.generator], self.loss, 1, chosen(self.optimizer, "generator"), self.rate)]
+
+
+class PolicyGradient(SequenceGame):
+    r"""A generator against a reward that somebody has written down: $\max_\theta\mathbb E_{Y\sim G_\theta}R(Y)$.
+
+    One reward per sentence, by `objectives.policy_gradient.reinforce` (williams1992simple). Of the batches only the
+    histories are used, and how many there are. The buffer `reward` holds the last mean reward, which `fit` records.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        reward: Callable[..., Tensor],
+        baseline: str | None = "mean",
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of one, for a reward.
+
+        Args:
+            generator: of sequences.
+            reward: from sequences `(n, T)`, or from histories and replies, to numbers `(n,)`.
+            baseline: `mean`, of the other samples in the batch; `greedy`, the reward of the likeliest sentence
+                (self-critical); or None.
+            optimizer: makes the optimiser.
+            rate: factor on the learning rate as a function of progress.
+        """
+        super().__init__(generator, optimizer, rate)
+        instance("reward", reward, Callable, "a function of sequences that returns a number for each")
+        self.reward_function, self.baseline = reward, _baseline(baseline)
+        self.register_buffer("reward", torch.zeros(()))
+
+    def rewards(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, " n"]:
+        """The reward of each sequence. Raises ValueError if the function returns anything else."""
+        with torch.no_grad():
+            found = self.reward_function(tokens) if condition is None else self.reward_function(condition, tokens)
+        if not isinstance(found, Tensor) or not found.is_floating_point() or tuple(found.shape) != (len(tokens),):
+            given = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ValueError(
+                f"reward returned {given}; it must return floating-point numbers of shape ({len(tokens)},)"
+            )
+        return found
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The policy gradient's loss."""
+        real, condition = self.parted(batch)
+        tokens = self.generator.sample(len(real), condition)
+        rewards = self.rewards(tokens, condition)
+        self.reward.copy_(rewards.mean())
+        baseline = 0.0
+        if self.baseline == "mean":
+            baseline = policy_gradient.leave_one_out(rewards)[:, None]
+        elif self.baseline == "greedy":
+            baseline = self.rewards(self.generator.greedy(len(real), condition), condition)[:, None]
+        log_probabilities = self.generator.log_probabilities(tokens, condition)
+        values = rewards[:, None].expand_as(log_probabilities)
+        return {"policy": policy_gradient.reinforce(log_probabilities, values, baseline)}
+
+    def turns(self) -> list[Turn]:
+        """The generator's turn."""
+        return [Turn("generator", [self.generator], self.loss, 1, chosen(self.optimizer, "generator"), self.rate)]
+
+
+class TwoAgents(Game):
+    r"""Two generators that talk to each other, and a rule that judges the talk (lee2018slides).
+
+    A batch holds opening lines. The second agent answers, the first answers that, and so on; for the whole dialogue
+    there is one reward, and both learn from it by REINFORCE, with the mean of the other dialogues as the baseline.
+    """
+
+    def __init__(
+        self,
+        first: SequenceGenerator,
+        second: SequenceGenerator,
+        reward: Callable[[Tensor], Tensor],
+        exchanges: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of two who have one aim.
+
+        Args:
+            first: who writes the third line, the fifth and so on; conditional, such as `networks.EncoderDecoder`.
+            second: who answers the opening; may be the same network.
+            reward: from dialogues `(n, 1 + 2 * exchanges, T)` to numbers `(n,)`.
+            exchanges: how often both speak.
+            optimizer: makes the one optimiser of both.
+            rate: factor on the learning rate as a function of progress.
+        """
+        super().__init__()
+        for name, agent in (("first", first), ("second", second)):
+            instance(name, agent, SequenceGenerator, "a conditional generator, such as networks.EncoderDecoder")
+            if not agent.conditional:
+                raise ValueError(f"{name} takes no condition, so it cannot answer; give a networks.EncoderDecoder")
+        _same_words("first", first, "second", second)
+        instance("reward", reward, Callable, "a function of dialogues that returns a number for each")
+        check_learning(optimizer, rate)
+        self.first, self.second, self.reward_function = first, second, reward
+        self.exchanges = whole("exchanges", exchanges, most=1000)
+        self.optimizer, self.rate = optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
+        self.register_buffer("reward", torch.zeros(()))
+
+    def talk(self, openings: Int64[Tensor, "n t"]) -> Int64[Tensor, "n lines t"]:
+        """Dialogues that begin with the lines given."""
+        check_tokens("openings", openings, self.first.vocabulary, self.first.length, self.first.padding)
+        lines = [openings]
+        for _ in range(self.exchanges):
+            for agent in (self.second, self.first):
+                lines.append(agent.sample(len(openings), lines[-1]))
+        return torch.stack(lines, 1)
+
+    def loss(self, openings: Batch) -> dict[str, Tensor]:
+        """The policy gradient's loss of all that both have said."""
+        lines = self.talk(openings)
+        with torch.no_grad():
+            rewards = self.reward_function(lines)
+        rewards = checked(rewards, len(openings))
+        self.reward.copy_(rewards.mean())
+        said = [
+            (self.second, self.first)[i % 2].log_probabilities(lines[:, i + 1], lines[:, i])
+            for i in range(2 * self.exchanges)
+        ]
+        log_probabilities = torch.cat(said, 1)
+        values = rewards[:, None].expand_as(log_probabilities)
+        baseline = policy_gradient.leave_one_out(rewards)[:, None]
+        return {"policy": policy_gradient.reinforce(log_probabilities, values, baseline)}
+
+    def turns(self) -> list[Turn]:
+        """The one turn of both."""
+        return [Turn("agents", [self.first, self.second], self.loss, 1, chosen(self.optimizer, "agents"), self.rate)]
+
+
+class SeqGAN(SequenceGame):
+    r"""A generator of words whose reward is what the discriminator thinks of them (yu2017seqgan).
+
+    $$\max_\theta\ \mathbb E_{Y\sim G_\theta}\,D_\phi(Y), \qquad
+      \max_\phi\ \mathbb E_p\log D_\phi(Y) + \mathbb E_{G_\theta}\log(1 - D_\phi(Y)).$$
+
+    The generator moves by the policy gradient with $Q(Y_{1:t})$, what a word led to, estimated in one of three ways:
+
+    * `rollouts`: the mean reward of `rollouts` continuations by a lagged copy $G_\beta$ of the generator; the whole
+      sentence's own reward for the last word. After each step $\beta\leftarrow k\beta + (1 - k)\theta$; with a `keep`
+      of 0 it is the current policy, and the estimate unbiased;
+    * `sentence`: the whole sentence's reward for every word;
+    * `beginnings`: the judge scores beginnings itself (REGS, li2017adversarial). It learns from one beginning of
+      random length of each sequence.
+
+    Rewards are given in evaluation mode: dropout would be noise in them. A round is `discriminator_steps` steps of the
+    discriminator, each with fakes drawn for it, and then those of the generator; the paper has 1 beside 15 passes over
+    its data. Train the generator by `MaximumLikelihood` first and make this game after that, since the lagged copy is
+    taken here (or call `catch_up`); then let the judge learn alone, `fit(game, ..., players=["discriminator"])`.
+    The buffer `reward` holds the last mean reward of whole sentences, which `fit` records.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        discriminator: nn.Module,
+        objective: str | Objective = "minimax",
+        values: str = "rollouts",
+        rollouts: int = 16,
+        keep: float = 0.8,
+        reward: str = "probability",
+        baseline: str | nn.Module | None = None,
+        teacher: float = 0.0,
+        decay: float = 0.0,
+        discriminator_steps: int = 5,
+        generator_steps: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of two about words.
+
+        Args:
+            generator: of sequences.
+            discriminator: from sequences to scores `(n,)`, such as `networks.SequenceCNN`; for `beginnings` with a
+                method of that name, such as `networks.PrefixDiscriminator`.
+            objective: the discriminator's: a name that `objectives.get` knows, or an objective without penalties and
+                distances, for which words are too far apart.
+            values: `rollouts`, `sentence` or `beginnings`.
+            rollouts: continuations of each beginning; the paper has 16.
+            keep: share of itself that the lagged copy keeps in a step; the paper has 0.8, and copies the embedding.
+            reward: `probability`, the sigmoid of the score, as in the paper; or the `score` itself.
+            baseline: None, as in the paper; `mean`, of the other samples; `greedy`, what the likeliest sentence gets;
+                or a network with `beginnings`, which learns beside the generator what a beginning is worth.
+            teacher: weight of the real sequences' negative log-likelihood in the generator's loss.
+            decay: weight of half the squared norm of the discriminator's last layer, `head`; the paper has 0.2.
+            discriminator_steps: in a round.
+            generator_steps: in a round.
+            optimizer: makes both optimisers, or a dict with the keys `generator` and `discriminator`. The paper has
+                `{"generator": clipped(adam(0.01, (0.9, 0.999)), 5.0), "discriminator": adam(1e-4, (0.9, 0.999))}`.
+            rate: factor on both learning rates as a function of progress.
+        """
+        super().__init__(generator, optimizer, rate)
+        check_parts(discriminator=discriminator)
+        _same_words("generator", generator, "discriminator", discriminator)
+        instance("objective", objective, (str, Objective), "a name that objectives.get knows, or an Objective")
+        self.objective = objectives.get(objective) if isinstance(objective, str) else objective
+        if self.objective.penalties or type(self.objective).for_discriminator is not Objective.for_discriminator:
+            raise ValueError(
+                f"objective {self.objective.name!r} takes slopes in samples, or distances between them; words have "
+                "neither: choose one of scores only, such as minimax"
+            )
+        self.values = _one_of("values", values, VALUES)
+        if values == "beginnings" and not callable(getattr(discriminator, "beginnings", None)):
+            raise ValueError("values='beginnings' needs a discriminator with beginnings(): PrefixDiscriminator")
+        self.rollouts = whole("rollouts", rollouts)
+        self.keep = number("keep", keep, most=1)
+        self.reward_of = REWARDS[_one_of("reward", reward, REWARDS)]
+        critic = baseline if isinstance(baseline, nn.Module) else None
+        if critic is not None and not callable(getattr(critic, "beginnings", None)):
+            raise ValueError("baseline is a network without beginnings(); give a networks.PrefixDiscriminator")
+        self.critic, self.baseline = critic, _baseline(baseline) if critic is None else "critic"
+        self.teacher, self.decay = number("teacher", teacher), number("decay", decay)
+        if self.decay and not isinstance(getattr(discriminator, "head", None), nn.Module):
+            raise ValueError(f"decay={decay} needs a discriminator with a last layer called head; leave it at 0")
+        self.discriminator_steps = whole("discriminator_steps", discriminator_steps)
+        self.generator_steps = whole("generator_steps", generator_steps)
+        self.discriminator, self.lagged = discriminator, lagged(generator)
+        self.register_buffer("reward", torch.zeros(()))
+
+    def scores(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, " n"]:
+        """The discriminator's score of each sequence."""
+        return checked(self.discriminator(tokens), len(tokens))
+
+    def rewards(
+        self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None, real: Tensor | None = None
+    ) -> Float[Tensor, " n"]:
+        """The reward of each whole sequence: in evaluation mode, in parts, without gradient."""
+        parts = tokens.split(SCORED_AT_ONCE)
+        conditions = [None] * len(parts) if condition is None else condition.split(SCORED_AT_ONCE)
+        with evaluating(self.discriminator):
+            found = [self.reward_of(self.scores(*pair)) for pair in zip(parts, conditions, strict=True)]
+        return torch.cat(found)
+
+    def values_of(
+        self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None, real: Tensor | None = None
+    ) -> Float[Tensor, "n t"]:
+        """What each word led to, $Q(Y_{1:t})$."""
+        n, length = tokens.shape
+        if self.values == "beginnings":
+            with evaluating(self.discriminator):
+                return self.reward_of(self.discriminator.beginnings(tokens))
+        final = self.rewards(tokens, condition, real)
+        if self.values == "sentence":
+            return final[:, None].expand(-1, length)
+        continued = self.lagged.rollouts(tokens, self.rollouts, condition)
+        repeated = None if condition is None else condition.repeat_interleave((length - 1) * self.rollouts, 0)
+        if length == 1:
+            return final[:, None]
+        found = self.rewards(continued.flatten(0, 2), repeated, real).view(n, length - 1, self.rollouts)
+        return policy_gradient.rollout_values(found, final)
+
+    def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The discriminator's terms, with fakes drawn for it."""
+        real, condition = self.parted(batch)
+        fake = self.generator.sample(len(real), condition)
+        return self.judged(real, fake, condition) | self._decayed()
+
+    def judged(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        """The objective's term, of whole sequences or of beginnings."""
+        if self.values != "beginnings":
+            return self.objective.for_discriminator(self.discriminator, real, fake)
+        lengths = torch.randint(1, real.shape[1] + 1, (len(real),), device=real.device)
+
+        def scorer(tokens: Tensor) -> Tensor:
+            return policy_gradient.at_positions(self.discriminator.beginnings(tokens), lengths)
+
+        return self.objective.for_discriminator(scorer, real, fake)
+
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The policy gradient's term, with those of the teacher and of a learned baseline where there are such."""
+        real, condition = self.parted(batch)
+        tokens = self.generator.sample(len(real), condition)
+        values = self.values_of(tokens, condition, real)
+        self.reward.copy_(values[:, -1].mean())
+        terms, baseline = {}, 0.0
+        if self.baseline == "mean":
+            baseline = policy_gradient.leave_one_out(values)
+        elif self.baseline == "greedy":
+            baseline = self.rewards(self.generator.greedy(len(real), condition), condition, real)[:, None]
+        elif self.baseline == "critic":
+            baseline = self.critic.beginnings(self.generator.shifted(tokens))
+            terms["baseline"] = policy_gradient.critic_loss(baseline, values, self.generator.counted(tokens))
+        log_probabilities = self.generator.log_probabilities(tokens, condition)
+        terms["policy"] = policy_gradient.reinforce(log_probabilities, values, baseline)
+        return terms | self._taught(real, condition)
+
+    def _taught(self, real: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        return {"teacher": self.teacher * self.nll(real, condition)} if self.teacher else {}
+
+    def _decayed(self) -> dict[str, Tensor]:
+        if not self.decay:
+            return {}
+        return {"decay": 0.5 * self.decay * sum(p.square().sum() for p in self.discriminator.head.parameters())}
+
+    def turns(self) -> list[Turn]:
+        """The discriminator's turn, then the generator's."""
+        return [
+            Turn(
+                "discriminator",
+                [self.discriminator],
+                self.discriminator_loss,
+                steps=self.discriminator_steps,
+                optimizer=chosen(self.optimizer, "discriminator"),
+                rate=self.rate,
+                after_step=lambda: self.objective.constrain(self.discriminator),
+            ),
+            Turn(
+                "generator",
+                [self.generator] + ([self.critic] if self.critic is not None else []),
+                self.generator_loss,
+                steps=self.generator_steps,
+                optimizer=chosen(self.optimizer, "generator"),
+                rate=self.rate,
+                after_step=self._follow,
+            ),
+        ]
+
+    def catch_up(self) -> None:
+        """Make the lagged copy equal to the generator: after it was trained outside of this game."""
+        follow(self.lagged, self.generator, 0.0)
+
+    def _follow(self) -> None:
+        follow(self.lagged, self.generator, self.keep)
+        if hasattr(self.generator, "embedding"):
+            follow(self.lagged.embedding, self.generator.embedding, 0.0)
+
+
+def _baseline(baseline: object) -> str | None:
+    if baseline is not None and (not isinstance(baseline, str) or baseline not in BASELINES):
+        raise ValueError(f"baseline={baseline!r} was given; choose one of {', '.join(BASELINES)}, or None")
+    return baseline
+
+
+def _one_of(name: str, value: object, allowed) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={value!r} was given; choose one of {', '.join(allowed)}")
+    return value
+
+
+def _same_words(name: str, one: nn.Module, other_name: str, other: nn.Module) -> None:
+    """Refuse networks that were made for different words, where they say so."""
+    for attribute, what in (("vocabulary", "words"), ("length", "words in a sequence")):
+        mine, theirs = (getattr(network, attribute, None) for network in (one, other))
+        if isinstance(mine, int) and isinstance(theirs, int) and mine != theirs:
+            raise ValueError(
+                f"{name} has {mine} {what} and {other_name} {theirs}; both must be made for the same {attribute}"
+            )
