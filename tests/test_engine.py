@@ -289,8 +289,8 @@ def wyner_game():
 
 
 def joint_game(paired):
-    generators = [networks.Merged(networks.mlp(5, [8], 2), None, None) for _ in range(2)]
-    critic = networks.Merged(networks.mlp(4, [8], 4 + paired), None, None)
+    generators = [networks.Towers(networks.mlp(5, [8], 2), None, None) for _ in range(2)]
+    critic = networks.Towers(networks.mlp(4, [8], 4 + paired), None, None)
     return games.JointGAN(generators, critic, [(2,), (2,)], latent_size=3, paired=paired, average=0.9)
 
 

@@ -98,7 +98,7 @@ class JointGAN(Game):
 
         Args:
             generators: one for each domain, at least two; each is called with latents `(n, latent_size)` and a batch of
-                each other domain, in their order, and returns samples of its own: `networks.Merged`, for instance.
+                each other domain, in their order, and returns samples of its own: `networks.Towers`, for instance.
             critic: called with a batch of each domain, to logits `(n, K)`.
             shapes: of one sample of each domain, such as `[(1, 28, 28), (1, 28, 28)]`.
             latent_size: coordinates of a latent vector.

@@ -13,8 +13,8 @@ from gan_course.networks.coupled import (
 )
 from gan_course.networks.flows import Flow, InverseAutoregressiveFlow, PlanarFlow
 from gan_course.networks.joint import Joined, JointDiscriminator, Noisy, Stochastic
+from gan_course.networks.joint_images import joint_images
 from gan_course.networks.judges import Highway, PrefixDiscriminator, ReplyDiscriminator, SequenceCNN, seqgan
-from gan_course.networks.merged import Merged, joint_images
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
 from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle
@@ -39,7 +39,6 @@ __all__ = [
     "InverseAutoregressiveFlow",
     "Joined",
     "JointDiscriminator",
-    "Merged",
     "Noisy",
     "PatchDiscriminator",
     "PlanarFlow",

@@ -36,16 +36,12 @@ COUPLED = (
 )
 
 
-MADE = [networks.Merged(networks.mlp(4, [3], 2), None, None) for _ in range(2)]
-CRITIC = networks.Merged(networks.mlp(4, [3], 5), None, None)
+MADE = [networks.Towers(networks.mlp(4, [3], 2), None, None) for _ in range(2)]
+CRITIC = networks.Towers(networks.mlp(4, [3], 5), None, None)
 
 
 PAINTERS = [networks.unet(4, 1, width=1, dropout=0.0) for _ in range(2)]
 PATCHES = [networks.patch_discriminator(1, 1, 0) for _ in range(2)]
-
-
-def merged(head, branch):
-    return networks.Merged(head, branch)
 
 
 def invert(**settings):
@@ -145,7 +141,6 @@ CALLS = {
     networks.dcgan: (dict(**IMAGE, latent_size=2), None),
     networks.Fourier: (dict(frequencies=3), None),
     networks.Residual: (dict(network=MODULE), ()),
-    merged: (dict(head=MODULE, branch=None), ()),
     networks.joint_images: (
         dict(size=8, channels=(1, 1), latent_size=2, width=2, hidden=3, paired=True),
         ("size", "latent_size", "width", "hidden"),
@@ -432,7 +427,7 @@ OPTIONAL |= {"padding"}
 OPTIONAL |= {"latent_size", "width", "learning_rate", "discriminator_steps"}
 OPTIONAL |= {"outputs", "depth"}
 OPTIONAL |= {"cycle"}
-OTHER_WORDS = {"tower": "towers", "branch": "branches[0]", "size": "sizes[1]", "data": "data set", "points": "weights"}
+OTHER_WORDS = {"tower": "towers", "size": "sizes[1]", "data": "data set", "points": "weights"}
 
 
 def cases():

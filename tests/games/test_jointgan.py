@@ -50,9 +50,9 @@ def networks_of(shapes=((2,), (1,)), latent=3, paired=True, width=(8,)):
     torch.manual_seed(0)
     total, joints = sum(s[0] for s in shapes), 2 * len(shapes) + paired
     generators = [
-        networks.Merged(networks.mlp(latent + total - s[0], width, s[0]), *[None] * len(shapes)) for s in shapes
+        networks.Towers(networks.mlp(latent + total - s[0], width, s[0]), *[None] * len(shapes)) for s in shapes
     ]
-    return generators, networks.Merged(networks.mlp(total, width, joints), *[None] * len(shapes)), shapes
+    return generators, networks.Towers(networks.mlp(total, width, joints), *[None] * len(shapes)), shapes
 
 
 def game(paired=True, shapes=((2,), (1,)), **settings):
@@ -297,7 +297,7 @@ def test_batches_of_pairs_that_do_not_fit(batch, message):
 @pytest.mark.parametrize(("paired", "classes"), [(True, 4), (False, 5), (True, 1)])
 def test_a_critic_with_another_number_of_classes(paired, classes):
     generators, _, shapes = networks_of()
-    critic = networks.Merged(networks.mlp(3, [4], classes), None, None)
+    critic = networks.Towers(networks.mlp(3, [4], classes), None, None)
     with pytest.raises(ValueError, match=rf"K={4 + paired} joint laws, and it must return \(2, {4 + paired}\)"):
         games.JointGAN(generators, critic, shapes, latent_size=3, paired=paired)
 
@@ -333,7 +333,7 @@ def test_networks_that_cannot_play():
     with pytest.raises(ValueError, match=r"generators\[0\] made samples of shape \(1,\); by shapes .* \(2,\)"):
         games.JointGAN([Adding(0, 1), Adding(0, 1)], critic, shapes, 3)
     with pytest.raises(ValueError, match=r"critic cannot take inputs of shapes \(2, 2\), \(2, 1\)"):
-        games.JointGAN(generators, networks.Merged(networks.mlp(7, [4], 5), None, None), shapes, 3)
+        games.JointGAN(generators, networks.Towers(networks.mlp(7, [4], 5), None, None), shapes, 3)
     with pytest.raises(ValueError, match=r"x must be a tensor of shape \(n, 2\)"):
         game().translate(Y, 0, 1)
     with pytest.raises(ValueError, match="domain=2 was given"):

@@ -1,15 +1,11 @@
-"""Networks of several inputs."""
+"""Networks of JointGAN for images."""
 
 import jaxtyping
 import pytest
 import torch
-from torch import nn
-from torch.testing import assert_close
 
 from gan_course import networks
 from gan_course.objectives.base import samplewise
-
-X, Y = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)), torch.ones(5, 1, 3)
 
 
 @pytest.fixture
@@ -18,27 +14,6 @@ def untyped():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def test_features_stand_side_by_side():
-    branch, head = nn.Linear(2, 4), nn.Linear(7, 2)
-    merged = networks.Merged(head, branch, None)
-    assert_close(merged(X, Y), head(torch.cat([branch(X), Y.flatten(1)], 1)))
-    assert samplewise(merged)
-    assert not samplewise(networks.Merged(head, nn.BatchNorm1d(2), None))
-
-
-@pytest.mark.usefixtures("untyped")
-def test_inputs_that_do_not_fit():
-    merged = networks.Merged(nn.Linear(5, 1), None, None)
-    with pytest.raises(ValueError, match="1 inputs were given; this network has 2 branches"):
-        merged(X)
-    with pytest.raises(ValueError, match=r"inputs with \[5, 4\] rows"):
-        merged(X, Y[:4])
-    with pytest.raises(ValueError, match="no branches were given"):
-        networks.Merged(nn.Identity())
-    with pytest.raises(ValueError, match=r"branches\[1\] must be a torch.nn.Module or None"):
-        networks.Merged(nn.Identity(), None, 3)
 
 
 @pytest.mark.parametrize("paired", [True, False])
