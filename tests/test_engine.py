@@ -314,6 +314,12 @@ def words_game(kind):
     generator = networks.RecurrentGenerator(4, 3, 3, 4)
     if kind == "likelihood":
         return games.MaximumLikelihood(generator)
+    if kind == "maligan":
+        judge = networks.SequenceCNN(4, 3, 3, (1, 2), 4)
+        return games.MaliGAN(generator, judge, mixed=0.5, samples=2, discriminator_steps=1)
+    if kind == "rankgan":
+        judge = networks.SequenceCNN(4, 3, 3, (1, 2), 4)
+        return games.RankGAN(generator, judge, values="sentence", discriminator_steps=1)
     if kind == "beginnings":
         judge, critic = (networks.PrefixDiscriminator(4, 3, 3, 4) for _ in range(2))
         settings = dict(values="beginnings", baseline=critic, teacher=0.5)
@@ -338,6 +344,8 @@ GAMES = {
     "wyner": (wyner_game, Unpaired(X, X)),
     "words by likelihood": (lambda: words_game("likelihood"), WORDS),
     "seqgan": (lambda: words_game("seqgan"), WORDS),
+    "maligan": (lambda: words_game("maligan"), WORDS),
+    "rankgan": (lambda: words_game("rankgan"), WORDS),
     "seqgan of beginnings": (lambda: words_game("beginnings"), WORDS),
     "cogan": (coupled_game, Unpaired(X, X)),
     "pix2pix": (lambda: translating("pix2pix"), Pairs(X, X)),

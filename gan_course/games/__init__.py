@@ -29,7 +29,15 @@ from gan_course.games.laws import Bernoulli, DiscretisedLogistic, Gaussian, Law
 from gan_course.games.likelihood import VAE, AutoEncoder
 from gan_course.games.translation import CycleGAN, Pix2Pix
 from gan_course.games.vaegan import VAEGAN
-from gan_course.games.words import MaximumLikelihood, PolicyGradient, SeqGAN, TwoAgents
+from gan_course.games.words import (
+    ConditionalSeqGAN,
+    MaliGAN,
+    MaximumLikelihood,
+    PolicyGradient,
+    RankGAN,
+    SeqGAN,
+    TwoAgents,
+)
 from gan_course.games.wyner import VariationalWyner
 
 __all__ = [
@@ -46,6 +54,7 @@ __all__ = [
     "CoGAN",
     "CodeModel",
     "ConditionalGAN",
+    "ConditionalSeqGAN",
     "CycleGAN",
     "DiscretisedLogistic",
     "DiscriminatorAlone",
@@ -53,9 +62,11 @@ __all__ = [
     "Gaussian",
     "JointGAN",
     "Law",
+    "MaliGAN",
     "MaximumLikelihood",
     "Pix2Pix",
     "PolicyGradient",
+    "RankGAN",
     "SeqGAN",
     "Turn",
     "TwoAgents",

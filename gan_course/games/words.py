@@ -437,6 +437,217 @@ class SeqGAN(SequenceGame):
             follow(self.lagged.embedding, self.generator.embedding, 0.0)
 
 
+class RankGAN(SeqGAN):
+    r"""SeqGAN with a ranker in place of the judge (lin2017adversarial).
+
+    $$\max_\theta\ \mathbb E_{s\sim G_\theta}\log R_\phi(s\mid U, C^+), \qquad
+      \max_\phi\ \mathbb E_{s\sim P_h}\log R_\phi(s\mid U, C^-) +
+      \mathbb E_{s\sim G_\theta}\log(1 - R_\phi(s\mid U, C^+)).$$
+
+    $R$ is the share that a sentence wins in a comparison set (`objectives.policy_gradient.ranking_score`). Of each
+    batch half are the references $U$. The other half are the real sentences, and the comparison set $C^+$ of the
+    generated ones, which are $C^-$ to the real. The reward is $R$ itself: it tells sentences apart even where all are
+    bad.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        discriminator: nn.Module,
+        sharpness: float = 1.0,
+        values: str = "rollouts",
+        rollouts: int = 16,
+        keep: float = 0.8,
+        baseline: str | nn.Module | None = "mean",
+        teacher: float = 0.0,
+        discriminator_steps: int = 5,
+        generator_steps: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of words with a ranker; what is not named here is as in `SeqGAN`.
+
+        Args:
+            generator: as in `SeqGAN`; without a condition.
+            discriminator: with `features`, from sequences to vectors `(n, d)`: `networks.SequenceCNN`.
+            sharpness: $\\gamma$ of the ranks.
+            values: `rollouts` or `sentence`.
+            rollouts: as in `SeqGAN`.
+            keep: as in `SeqGAN`.
+            baseline: as in `SeqGAN`.
+            teacher: as in `SeqGAN`.
+            discriminator_steps: as in `SeqGAN`.
+            generator_steps: as in `SeqGAN`.
+            optimizer: as in `SeqGAN`.
+            rate: as in `SeqGAN`.
+        """
+        super().__init__(
+            *(generator, discriminator, "minimax", _one_of("values", values, VALUES[:2]), rollouts, keep),
+            *("probability", baseline, teacher, 0.0, discriminator_steps, generator_steps, optimizer, rate),
+        )
+        _unconditional(generator)
+        if not callable(getattr(discriminator, "features", None)):
+            raise ValueError("discriminator has no features(), which are what a ranker compares: give a SequenceCNN")
+        self.sharpness = number("sharpness", sharpness)
+
+    def halves(self, real: Tensor) -> tuple[Tensor, Tensor]:
+        """The references and the real sentences of a batch. Raises ValueError for a batch of one."""
+        if len(real) < 2:
+            raise ValueError("the batch holds one sequence; ranks need at least two: a reference and a real sentence")
+        return real[: len(real) // 2], real[len(real) // 2 :]
+
+    def judged(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        """The ranker's term."""
+        references, real = self.halves(real)
+        u, s, g = (self.discriminator.features(tokens) for tokens in (references, real, fake[: len(real)]))
+        ranks = [policy_gradient.ranking_score(*sides, self.sharpness) for sides in ((s, u, g), (g, u, s))]
+        return {"ranking": policy_gradient.ranking_loss(*ranks)}
+
+    def rewards(
+        self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None, real: Tensor | None = None
+    ) -> Float[Tensor, " n"]:
+        """The rank of each sequence among real ones, in evaluation mode, in parts, without gradient."""
+        with evaluating(self.discriminator):
+            u, s = (self.discriminator.features(part) for part in self.halves(real))
+            parts = [self.discriminator.features(part) for part in tokens.split(SCORED_AT_ONCE)]
+            return policy_gradient.ranking_score(torch.cat(parts), u, s, self.sharpness).exp()
+
+
+class MaliGAN(SeqGAN):
+    r"""A generator that learns by likelihood from its own samples, weighted by the judge (che2017maximum).
+
+    $$\nabla\mathcal L = -\sum_{i=1}^m\Big(\frac{r_D(x_i)}{\sum_j r_D(x_j)} - \frac1m\Big)\nabla\log p_\theta(x_i),
+      \qquad r_D = \frac D{1 - D}.$$
+
+    With `mixed` above 0 the game begins as maximum likelihood: the first words of real sequences are kept and learned
+    by likelihood, `samples` continuations of each are weighted against each other, and the share of the words that are
+    kept falls from 1 to 0 in a straight line until that progress. Without, a batch is weighted as one.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        discriminator: nn.Module,
+        mixed: float = 0.0,
+        samples: int = 8,
+        decay: float = 0.0,
+        discriminator_steps: int = 5,
+        generator_steps: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game of words by weighted likelihood; what is not named here is as in `SeqGAN`.
+
+        Args:
+            generator: as in `SeqGAN`; without a condition.
+            discriminator: as in `SeqGAN`.
+            mixed: the progress, in [0, 1], at which no real words are kept any more.
+            samples: $m$, continuations of each beginning, where the game is mixed; at least 2.
+            decay: as in `SeqGAN`.
+            discriminator_steps: as in `SeqGAN`.
+            generator_steps: as in `SeqGAN`.
+            optimizer: as in `SeqGAN`.
+            rate: as in `SeqGAN`.
+        """
+        super().__init__(
+            *(generator, discriminator, "minimax", "sentence", 1, 0.0, "score", None, 0.0, decay),
+            *(discriminator_steps, generator_steps, optimizer, rate),
+        )
+        _unconditional(generator)
+        self.mixed, self.samples = number("mixed", mixed, most=1), whole("samples", samples, least=2)
+
+    def generator_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The weighted likelihood, and that of the words kept."""
+        real, _ = self.parted(batch)
+        if not self.mixed:
+            tokens = self.generator.sample(len(real))
+            return {"policy": self._weighted(tokens[None], self.generator.log_probabilities(tokens).sum(1)[None])}
+        length = real.shape[1]
+        kept = (length * (1 - self.progress / self.mixed).clamp(min=0)).ceil().long()
+        before = (torch.arange(length, device=real.device) < kept).float()
+        tokens = self.generator.complete(real.repeat_interleave(self.samples, 0), kept)
+        shape = (len(real), self.samples, length)
+        log_probabilities = self.generator.log_probabilities(tokens).view(shape)
+        taught = -(before * log_probabilities[:, 0]).sum(1).mean()
+        drawn = ((1 - before) * log_probabilities).sum(2)
+        return {"policy": self._weighted(tokens.view(shape), drawn), "teacher": taught}
+
+    def _weighted(self, tokens: Tensor, log_probabilities: Tensor) -> Tensor:
+        scores = self.rewards(tokens.flatten(0, 1)).view(tokens.shape[:2])
+        self.reward.copy_(scores.sigmoid().mean())
+        return policy_gradient.maligan(log_probabilities, scores)
+
+
+class ConditionalSeqGAN(SeqGAN):
+    r"""A generator of replies $x\sim G(\cdot\mid c)$ against a judge of pairs $D(c, x)$.
+
+    Sources: li2017adversarial, lee2018slides. Batches are histories with replies, from
+    `data.Paired(histories, replies)`. The judge sees real pairs, generated replies $\tilde x$ and, unless `mismatched`
+    is off, real replies $\hat x$ to another history of the batch,
+
+    $$\mathcal L_D = -\log D(c, x) - \tfrac12\big[\log(1 - D(c, \tilde x)) + \log(1 - D(c, \hat x))\big]$$
+
+    (reed2016generative): without them a generator may say what is fluent and answers nothing. The rest is `SeqGAN`.
+    """
+
+    def __init__(
+        self,
+        generator: SequenceGenerator,
+        discriminator: nn.Module,
+        mismatched: bool = True,
+        values: str = "rollouts",
+        rollouts: int = 16,
+        keep: float = 0.8,
+        baseline: str | None = "mean",
+        teacher: float = 0.0,
+        discriminator_steps: int = 5,
+        generator_steps: int = 1,
+        optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+        rate: Callable[[float], float] = constant,
+    ):
+        """A game about replies; what is not named here is as in `SeqGAN`.
+
+        Args:
+            generator: conditional, such as `networks.EncoderDecoder`.
+            discriminator: from histories and replies to scores `(n,)`, such as `networks.ReplyDiscriminator`.
+            mismatched: whether the judge sees real replies to other histories.
+            values: `rollouts` or `sentence`.
+            rollouts: as in `SeqGAN`.
+            keep: as in `SeqGAN`.
+            baseline: `mean`, `greedy` or None.
+            teacher: as in `SeqGAN`.
+            discriminator_steps: as in `SeqGAN`.
+            generator_steps: as in `SeqGAN`.
+            optimizer: as in `SeqGAN`.
+            rate: as in `SeqGAN`.
+        """
+        super().__init__(
+            *(generator, discriminator, "minimax", _one_of("values", values, VALUES[:2]), rollouts, keep),
+            *("probability", _baseline(baseline), teacher, 0.0, discriminator_steps, generator_steps, optimizer, rate),
+        )
+        if not generator.conditional:
+            raise ValueError("generator takes no condition, so it cannot answer; give a networks.EncoderDecoder")
+        instance("mismatched", mismatched, bool, "True or False")
+        self.mismatched = mismatched
+
+    def scores(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, " n"]:
+        """The judge's score of each pair."""
+        return checked(self.discriminator(condition, tokens), len(tokens))
+
+    def judged(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
+        """The judge's term."""
+        found = [self.scores(tokens, condition) for tokens in (real, fake)]
+        if not self.mismatched:
+            return {"adversarial": self.objective.discriminator_loss(*found)}
+        others = self.scores(real.roll(1, 0), condition)
+        return {"adversarial": policy_gradient.matching_aware(*found, others)}
+
+
+def _unconditional(generator: SequenceGenerator) -> None:
+    if generator.conditional:
+        raise ValueError("generator needs a condition, of which this game has none; give a networks.RecurrentGenerator")
+
+
 def _baseline(baseline: object) -> str | None:
     if baseline is not None and (not isinstance(baseline, str) or baseline not in BASELINES):
         raise ValueError(f"baseline={baseline!r} was given; choose one of {', '.join(BASELINES)}, or None")

@@ -204,6 +204,23 @@ CALLS = {
         | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant),
         ("rollouts", "keep", "teacher", "decay", "discriminator_steps", "generator_steps"),
     ),
+    games.RankGAN: (
+        dict(generator=WRITER, discriminator=networks.SequenceCNN(3, 2, 2, (1,), 2), sharpness=1.0, values="sentence")
+        | dict(rollouts=2, keep=0.8, baseline="mean", teacher=0.1, discriminator_steps=1, generator_steps=1)
+        | dict(optimizer=games.sgd(), rate=games.constant),
+        ("sharpness", "rollouts", "keep", "teacher", "discriminator_steps", "generator_steps"),
+    ),
+    games.MaliGAN: (
+        dict(generator=WRITER, discriminator=networks.SequenceCNN(3, 2, 2, (1,), 2), mixed=0.5, samples=2, decay=0.1)
+        | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant),
+        ("mixed", "samples", "decay", "discriminator_steps", "generator_steps"),
+    ),
+    games.ConditionalSeqGAN: (
+        dict(generator=ANSWERER, discriminator=networks.ReplyDiscriminator(3, 2, 2, 2), mismatched=True)
+        | dict(values="rollouts", rollouts=2, keep=0.8, baseline="mean", teacher=0.1, discriminator_steps=1)
+        | dict(generator_steps=1, optimizer=games.sgd(), rate=games.constant),
+        ("rollouts", "keep", "teacher", "discriminator_steps", "generator_steps"),
+    ),
     networks.Flow: (dict(layers=[networks.PlanarFlow(2)]), ()),
     networks.PlanarFlow: (dict(latent_size=2, length=1), None),
     networks.InverseAutoregressiveFlow: (dict(latent_size=2, length=1, hidden=[3]), ("latent_size", "length")),

@@ -245,3 +245,103 @@ def test_a_broken_training_goes_on_bit_for_bit(tmp_path):
 def test_what_cannot_be_played_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# The others
+
+
+def ranked(**settings):
+    return games.RankGAN(writer(), judge(dropout=0.0), **{"rollouts": 2, **settings})
+
+
+def test_ranks_are_those_of_the_objective():
+    game = ranked(sharpness=2.0)
+    torch.manual_seed(3)
+    found = game.discriminator_loss(REAL)["ranking"]
+    torch.manual_seed(3)
+    fake = game.generator.sample(len(REAL))
+    u, s, g = (game.discriminator.features(y) for y in (REAL[:6], REAL[6:], fake[:6]))
+    real, false = policy_gradient.ranking_score(s, u, g, 2.0), policy_gradient.ranking_score(g, u, s, 2.0)
+    assert_close(found, policy_gradient.ranking_loss(real, false))
+    assert_close(
+        game.rewards(fake, real=REAL), policy_gradient.ranking_score(game.discriminator.features(fake), u, s, 2.0).exp()
+    )
+    history = fit(game, REAL, rounds=2, batch_size=6, device="cpu")
+    assert history.frame["reward"].between(0, 1).all()
+
+
+def maligan(**settings):
+    return games.MaliGAN(writer(), judge(dropout=0.0), **settings)
+
+
+def test_maligan_is_the_objective_on_a_batch_of_its_own_samples():
+    game = maligan()
+    torch.manual_seed(3)
+    found = game.generator_loss(REAL)
+    torch.manual_seed(3)
+    tokens = game.generator.sample(len(REAL))
+    log_p = game.generator.log_probabilities(tokens).sum(1)
+    assert_close(found["policy"], policy_gradient.maligan(log_p, game.discriminator(tokens)))
+    assert list(found) == ["policy"]
+
+
+def test_mixed_it_begins_as_maximum_likelihood_and_ends_without_a_teacher():
+    game = maligan(mixed=0.5, samples=3)
+    first = game.generator_loss(REAL)
+    expected = -game.generator.log_probabilities(REAL).sum(1).mean()
+    assert_close(first["teacher"], expected)
+    assert_close(first["policy"], torch.tensor(0.0))  # nothing is drawn
+    game.progress.fill_(0.25)  # three of five words are kept
+    half = game.generator_loss(REAL)
+    assert_close(half["teacher"], -game.generator.log_probabilities(REAL)[:, :3].sum(1).mean())
+    game.progress.fill_(0.5)
+    assert game.generator_loss(REAL)["teacher"] == 0
+
+
+def replying(**settings):
+    torch.manual_seed(1)
+    reader = networks.ReplyDiscriminator(WORDS, LENGTH, 3, 4)
+    return games.ConditionalSeqGAN(answering(), reader, **{"rollouts": 2, **settings})
+
+
+PAIRS = torch.tensor([[2, 3], [3, 2], [1, 2]]), torch.tensor([[2, 3, 0, 0, 0], [3, 2, 2, 0, 0], [2, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("mismatched", [True, False])
+def test_replies_are_judged_beside_their_histories(mismatched):
+    game = replying(mismatched=mismatched)
+    torch.manual_seed(3)
+    found = game.discriminator_loss(PAIRS)["adversarial"]
+    torch.manual_seed(3)
+    histories, replies = PAIRS
+    fake = game.generator.sample(3, histories)
+    d = game.discriminator
+    scores = [d(histories, replies), d(histories, fake), d(histories, replies[[2, 0, 1]])]
+    if mismatched:
+        assert_close(found, policy_gradient.matching_aware(*scores))
+    else:
+        assert_close(found, objectives.get("minimax").discriminator_loss(*scores[:2]))
+
+
+def test_a_conditional_game_is_played():
+    game = replying(teacher=0.5)
+    history = fit(game, data.Paired(*PAIRS), rounds=2, batch_size=3, device="cpu")
+    assert history.frame.notna().all(axis=None)
+    assert game.sample(3, PAIRS[0]).shape == (3, LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ranked(values="beginnings"), "values='beginnings' was given; choose one of rollouts, sentence"),
+        (lambda: ranked().generator_loss(REAL[:1]), "the batch holds one sequence"),
+        (lambda: games.RankGAN(writer(), Share()), r"discriminator has no features\(\)"),
+        (lambda: games.MaliGAN(answering(), judge()), "generator needs a condition, of which this game has none"),
+        (lambda: maligan(samples=1), "samples=1 was given"),
+        (lambda: games.ConditionalSeqGAN(writer(), judge()), "generator takes no condition, so it cannot answer"),
+        (lambda: replying(baseline="best"), "baseline='best' was given"),
+    ],
+)
+def test_what_the_others_cannot_play_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
