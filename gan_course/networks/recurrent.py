@@ -12,7 +12,8 @@ State = tuple[Tensor, ...]
 """What a generator remembers of the words so far: tensors whose first axis counts the sequences."""
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
-MOST_LOGITS = 2**25  # numbers in memory at once while rollouts are drawn: their logits are made in parts of this size
+# Rollouts are drawn in parts with so many logits: on a CPU those that its cache holds, elsewhere what the memory holds.
+MOST_LOGITS, MOST_LOGITS_ELSEWHERE = 2**20, 2**26
 
 
 class SequenceGenerator(nn.Module):
@@ -157,7 +158,8 @@ class SequenceGenerator(nn.Module):
         return out
 
     def _draw_in_parts(self, words: Tensor, states: State) -> tuple[Tensor, State]:
-        size = max(1, MOST_LOGITS // self.vocabulary)
+        most = MOST_LOGITS if words.device.type == "cpu" else MOST_LOGITS_ELSEWHERE
+        size = max(1, most // self.vocabulary)
         parts = zip(words.split(size), *(part.split(size) for part in states), strict=True)
         drawn = [self._draw(some, tuple(state)) for some, *state in parts]
         return torch.cat([some for some, _ in drawn]), tuple(
