@@ -261,7 +261,8 @@ def test_the_command_trains_in_two_processes_and_torchrun_goes_on_with_them(tmp_
     printed, told = begun.communicate(timeout=200)
     assert begun.returncode == 0, told
     assert printed.count(f"{out}: 20 rounds") == 1
-    assert told.count("20/20") == 1  # one progress bar
+    assert told.count("| 0/20 [00:00<?, ?round/s]") == 1  # one progress bar: it may draw its end twice, not its start
+    assert "20/20" in told
     assert sorted(file.name for file in out.iterdir()) == [
         "checkpoint.safetensors",
         "configuration.json",
