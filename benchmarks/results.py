@@ -51,7 +51,7 @@ def section(result: dict, title: str) -> str:
     """One experiment as Markdown: what it was, how it was run, and a row for each quantity or, of many, each game."""
     versions = sorted(result["versions"].items())
     rows, blocks = dict(result["measured"]), []
-    first, colon, _ = next(iter(rows)).partition(": ")
+    first, colon, _ = next(iter(rows), "").partition(": ")
     times = ", ".join(f"{seconds:.0f}" for seconds in result["seconds"])
     games = {} if result["published"] else side_by_side(rows)
     if games:

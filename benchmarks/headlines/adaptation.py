@@ -5,7 +5,7 @@ seed; the labels of the target's are never used. USPS's 16 × 16 pixels get a bo
 accuracies are reported, on the drawn target images, as the paper's code does for MNIST to USPS in this small setting,
 and on the target's whole test set, which no game has seen; the published figure stands beside both.
 
-Four games have the same discriminator layers and the same steps: the paper's CoGAN with a classifier on the last hidden
+Four games have the same discriminator layers and rounds: the paper's CoGAN with a classifier on the last hidden
 layer; the same with the term of its code that the paper does not mention, which makes the features of generated pairs
 alike (weight 0.01); the classifier alone, trained on the labelled domain; and that with a domain classifier behind
 reversed gradients (Ganin & Lempitsky, 2015), whose weight rises from 0 to 1. The first layers of CoGAN's discriminators
@@ -70,7 +70,7 @@ def source(labelled: str, other: str, seed: int) -> data.Unpaired:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all games of an experiment, and the weights of their terms."""
+    """The networks, the length, and what trials choose for a game: its step size and the weights of its terms."""
 
     players: Callable = networks.cogan_narrow
     rate: float = 2e-3
@@ -169,6 +169,7 @@ def at_home(game: Game, images: Tensor, domain: int) -> Iterator[None]:
     judges = game.discriminators if isinstance(game, games.CoGAN) else game.layers
     kept = copy.deepcopy(judges.state_dict())
     norms = [part for part in judges.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    training, momenta = judges.training, [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean
@@ -178,9 +179,10 @@ def at_home(game: Game, images: Tensor, domain: int) -> Iterator[None]:
             game.features(images.to(game.device), domain)
         yield
     finally:
-        for norm in norms:
-            norm.momentum = 0.1
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
         judges.load_state_dict(kept)
+        judges.train(training)
 
 
 def accuracy(game: Game, images: Tensor, labels: Tensor, domain: int, home: Tensor) -> float:
