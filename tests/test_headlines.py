@@ -608,6 +608,7 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "ali_grid",
         "codes",
         "cogan-narrow",
+        "cogan-rotation-narrow",
         "as_vae-narrow",
         "adaptation-narrow",
         "adaptation-back-narrow",
