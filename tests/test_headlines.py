@@ -880,6 +880,114 @@ def test_coupled_discriminators_begin_alike_and_then_part(adaptation):
     assert not torch.equal(next(apart[0].parameters()), next(apart[1].parameters()))
 
 
+CAPTIONS = [f"a {colour} {thing} ." for colour in ("red", "green", "blue") for thing in ("cow", "dog", "cat")]
+
+
+@pytest.fixture
+def words(real, monkeypatch):
+    """The file of the experiments on words, with few rounds, small sets, and files that are not at hand replaced."""
+    monkeypatch.setattr(gan_course.data.text, "captions", lambda split: CAPTIONS * 8)
+    monkeypatch.setattr(gan_course.data.text, "oracle_parameters", lambda: None)
+    file = headlines.EXPERIMENTS / "sequences.py"
+    small = {
+        r"SAMPLES, REAL, TEST = [\d_, ]+": "SAMPLES, REAL, TEST = 40, 64, 40",
+        r"BATCH = 64": "BATCH = 8",
+        r"teaching=[\d_]+, judging=[\d_]+, playing=[\d_]+": "teaching=1, judging=1, playing=1",
+        r"judge_steps=50": "judge_steps=2",
+        r"WORDS, 100, 30, 100\)": "WORDS, 1, 1, 1)",
+        r"12_500, 500, 200,": "1, 1, 1,",
+        r"\(12_500, 13_200\)": "(1, 3)",
+        r"ROUNDS = \([\d_, ]+\)": "ROUNDS = (1, 1, 1)",
+        r"TAUGHT, JUDGED, PLAYED = [\d_, ]+": "TAUGHT, JUDGED, PLAYED = 1, 1, 1",
+        r"REAL // 500": "2",
+        r"sample\(500\)": "sample(20)",
+    }
+    text = file.read_text(encoding="utf-8")
+    for long, short in small.items():
+        text, found = re.subn(long, short, text)
+        assert found, long
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["", "-narrow", "-grammar", "-coco", "-coco-narrow", "-answers"])
+def test_games_of_words_in_three_rounds(words, name):
+    assert headlines.run(f"sequences{name}", device="cpu", seeds=[0], out="short.json").finished
+    result = results_of().read(Path("short.json"))
+    experiment = headlines.find(f"sequences{name}")
+    assert list(result["published"]) == list(experiment.published)
+    labels = list(experiment.labels().values())
+    assert all(any(quantity.startswith(label) for quantity in result["measured"]) for label in labels)
+    code = sys.modules["gan_course_headline_sequences"]
+    if name in ("", "-narrow"):  # neither number without the other
+        for label in labels:
+            assert {label + code.NLL_ORACLE, label + code.NLL_TEST} <= set(result["measured"])
+        assert sum(quantity.endswith(code.MARGIN) for quantity in result["measured"]) == len(labels) - 1
+
+
+def test_every_game_of_words_begins_where_maximum_likelihood_ended(words):
+    experiment = headlines.find("sequences-narrow")
+    source, laws = experiment.source(0), []
+    for play in experiment.games.values():
+        gan_course.seed_everything(0)
+        game = play.game()
+        history = gan_course.fit(game, source, rounds=play.rounds, batch_size=8, seed=0, device="cpu")
+        laws.append(getattr(game, "before", game.generator).state_dict())
+        if play.rounds > 1:
+            terms = history.frame.notna().to_dict("list")
+            assert terms["teacher/nll"] == [True, False, False]
+            assert terms["generator/policy"] == [False, False, True]
+            (judged,) = (terms[name] for name in terms if name.startswith("discriminator/"))
+            assert judged == [False, True, True]
+            assert not torch.equal(laws[0]["output.weight"], game.generator.output.weight)
+    for law in laws[1:]:
+        assert all(torch.equal(value, laws[0][name]) for name, value in law.items())
+
+
+def test_what_a_temperature_gives_is_on_the_frontier(words):
+    headlines.find("sequences-narrow")
+    code = sys.modules["gan_course_headline_sequences"]
+    frontier = [(4.0, 5.0), (2.0, 9.0), (3.0, 6.0)]
+    assert [code.margin(point, frontier) for point in frontier] == [0, 0, 0]
+    assert code.margin((2.5, 7.0), frontier) == pytest.approx(-0.5)  # below the line from 9 to 6: it has won
+    assert code.margin((3.5, 6.0), frontier) == pytest.approx(0.5)
+    assert code.margin((5.0, 5.5), frontier) == pytest.approx(0.5)
+    game = code.likelihood(code.NARROW.writer)
+    figures = code.measure_oracle(game, 500)
+    assert figures[code.NLL_TEST] == figures[f"{code.NLL_TEST} at temperature 1"]
+    taught = code.seqgan(code.NARROW)
+    assert abs(code.measure_oracle(taught, 500)[code.MARGIN]) < 1e-6
+
+
+def test_right_sums_and_right_replies_are_counted(words, monkeypatch):
+    headlines.find("sequences-grammar")
+    code = sys.modules["gan_course_headline_sequences"]
+
+    class Says(torch.nn.Module):
+        """A generator that says the same thing again and again."""
+
+        vocabulary, length = 8, 12
+
+        def __init__(self, tokens):
+            super().__init__()
+            self.tokens, self.generator, self.device = tokens, self, torch.device("cpu")
+
+        def sample(self, n, condition=None):
+            return self.tokens.repeat(n // len(self.tokens) + 1, 1)[:n]
+
+    likelihood = gan_course.metrics.WordLikelihood(0.0, 0.0, 1)
+    monkeypatch.setattr(gan_course.metrics, "word_nll", lambda *_: likelihood)
+    lines = code.SUMS.encode(["x + x", "x + x", "x x", "x"], code.WORDS).tokens
+    figures = code.measure_sums(Says(lines))
+    assert list(figures.values())[:3] == [75, 2, 2.25]
+    _, _, asked = code.dialogues(code.TEST, 1)
+    right = code.talk().encode([gan_course.data.text._ANSWERS[q][0] for q in asked], code.REPLY).tokens
+    found = code.measure_replies(Says(right))
+    assert (found["right replies, %"], found["different replies"]) == (100, found["different right replies"])
+    found = code.measure_replies(Says(right[:1]))
+    assert (found["the commonest reply, %"], found["different replies"]) == (100, 1)
+    assert found["right replies, %"] < 50
+
+
 def test_mnist_says_how_long_the_vae_was_played(real):
     assert headlines.find("mnist").labels() == {"GAN": "GAN: ", "VAE": "VAE, 1,500 rounds: "}
 

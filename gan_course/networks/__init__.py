@@ -17,7 +17,7 @@ from gan_course.networks.joint_images import joint_images
 from gan_course.networks.judges import Highway, PrefixDiscriminator, ReplyDiscriminator, SequenceCNN, seqgan
 from gan_course.networks.mlp import Fourier, Reconstruction, Residual, mlp
 from gan_course.networks.normalisation import spectral
-from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle
+from gan_course.networks.recurrent import EncoderDecoder, RecurrentGenerator, SequenceGenerator, oracle, tempered
 from gan_course.networks.towers import Towers
 from gan_course.networks.translation import (
     PatchDiscriminator,
@@ -71,5 +71,6 @@ __all__ = [
     "resnet_generator",
     "seqgan",
     "spectral",
+    "tempered",
     "unet",
 ]

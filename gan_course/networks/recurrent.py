@@ -1,5 +1,6 @@
 """Networks that write: generators of sequences of words, one word after the other, each with its probability."""
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -381,6 +382,29 @@ def oracle(
 
 ORACLE = ("g_embeddings", *(f"{kind}{gate}" for gate in ("i", "f", "og", "c") for kind in ("W", "U", "b")), "Wo", "bo")
 """The names of an oracle's parameters: embedding, then input, forget, output and cell gate, then the output layer."""
+
+
+def tempered(generator: SequenceGenerator, temperature: float) -> SequenceGenerator:
+    r"""A copy that writes at another temperature: $\mathrm{softmax}(\ell/\tau)$ in place of $\mathrm{softmax}(\ell)$.
+
+    Below 1 it writes the likely more often and the unlikely less, at 0 it would be greedy. Its `log_probabilities` are
+    those of what it then writes. The copy shares nothing with the generator and does not learn.
+
+    Args:
+        generator: with a last layer `output`, such as `RecurrentGenerator` or `EncoderDecoder`.
+        temperature: $\tau$.
+
+    Raises:
+        ValueError: for another network, or a temperature that is not above 0.
+    """
+    allowed = "a generator with a last layer called output, such as networks.RecurrentGenerator"
+    instance("generator", generator, SequenceGenerator, allowed)
+    instance("generator", getattr(generator, "output", None), nn.Linear, allowed)
+    temperature, cooled = number("temperature", temperature, positive=True), copy.deepcopy(generator)
+    with torch.no_grad():
+        for parameter in cooled.output.parameters():
+            parameter.div_(temperature)
+    return cooled.requires_grad_(False)
 
 
 def categorical(logits: Float[Tensor, "n k"]) -> Int64[Tensor, " n"]:

@@ -175,6 +175,7 @@ CALLS = {
         dict(parameters=None, vocabulary=3, length=2, size=2, seed=0),
         ("vocabulary", "length", "size", "seed"),
     ),
+    networks.tempered: (dict(generator=WRITER, temperature=0.5), ("temperature",)),
     networks.SequenceCNN: (
         dict(vocabulary=3, length=2, embedding=2, widths=[1], filters=3, highway=1, dropout=0.1),
         ("vocabulary", "length", "embedding", "highway", "dropout"),

@@ -204,6 +204,41 @@ def test_an_answer_depends_on_its_history_and_not_on_padding_in_it():
     assert empty.isfinite().all()
 
 
+# Temperature
+
+
+def test_a_temperature_divides_the_logits():
+    for generator, condition in (
+        (RecurrentGenerator(5, 3, 4, 4, std=1.0), None),
+        (EncoderDecoder(5, 3, 4, 4), torch.tensor([[2, 3], [4, 4]])),
+    ):
+        tokens, before = torch.tensor([[2, 3, 4], [4, 0, 0]]), copy.deepcopy(generator.state_dict())
+        cold = networks.tempered(generator, 0.5)
+        assert_close(cold.logits(tokens, condition), 2 * generator.logits(tokens, condition))
+        assert_close(
+            networks.tempered(generator, 1).log_probabilities(tokens, condition),
+            generator.log_probabilities(tokens, condition),
+        )
+        assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+        assert not any(p.requires_grad for p in cold.parameters())
+        assert all(p.requires_grad for p in generator.parameters())
+
+
+def test_near_zero_it_writes_greedily_and_at_infinity_anything():
+    torch.manual_seed(0)
+    generator = RecurrentGenerator(5, 6, 4, 4, std=1.0)
+    assert torch.equal(networks.tempered(generator, 1e-3).sample(4), generator.greedy(4))
+    hot = networks.tempered(generator, 1e6)
+    assert_close(-hot.log_probabilities(generator.sample(2)), torch.full((2, 6), math.log(5)), atol=1e-4, rtol=0)
+
+
+def test_only_what_has_logits_to_divide_has_a_temperature():
+    with pytest.raises(ValueError, match="a generator with a last layer called output"):
+        networks.tempered(SequenceGenerator(5, 3), 0.5)
+    with pytest.raises(ValueError, match="temperature=0 was given"):
+        networks.tempered(RecurrentGenerator(5, 3), 0)
+
+
 # The oracle
 
 
