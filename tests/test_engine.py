@@ -314,6 +314,8 @@ def words_game(kind):
     generator = networks.RecurrentGenerator(4, 3, 3, 4)
     if kind == "likelihood":
         return games.MaximumLikelihood(generator)
+    if kind in ("mean", "greedy", None):
+        return games.PolicyGradient(generator, twos, kind)
     if kind == "maligan":
         judge = networks.SequenceCNN(4, 3, 3, (1, 2), 4)
         return games.MaliGAN(generator, judge, mixed=0.5, samples=2, discriminator_steps=1)
@@ -326,6 +328,20 @@ def words_game(kind):
     else:
         judge, settings = networks.SequenceCNN(4, 3, 3, (1, 2), 4), dict(rollouts=2, baseline="mean", decay=0.2)
     return games.SeqGAN(generator, judge, discriminator_steps=1, **settings)
+
+
+def twos(*lines):
+    return (lines[-1] == 2).float().mean(tuple(range(1, lines[-1].ndim)))
+
+
+def answering_game(kind):
+    speakers = [networks.EncoderDecoder(4, 3, 3, 4) for _ in range(2)]
+    if kind == "two agents":
+        return games.TwoAgents(*speakers, twos)
+    if kind == "policy gradient":
+        return games.PolicyGradient(speakers[0], twos)
+    judge = networks.ReplyDiscriminator(4, 3, 3, 4)
+    return games.ConditionalSeqGAN(speakers[0], judge, rollouts=2, teacher=0.5, discriminator_steps=1)
 
 
 GAMES = {
@@ -343,7 +359,11 @@ GAMES = {
     "alice": (lambda: codes_game("alice"), X),
     "wyner": (wyner_game, Unpaired(X, X)),
     "words by likelihood": (lambda: words_game("likelihood"), WORDS),
+    **{f"policy gradient, {name}": (lambda name=name: words_game(name), WORDS) for name in ("mean", "greedy", None)},
+    "policy gradient of answers": (lambda: answering_game("policy gradient"), Paired(WORDS, WORDS)),
+    "two agents": (lambda: answering_game("two agents"), WORDS),
     "seqgan": (lambda: words_game("seqgan"), WORDS),
+    "seqgan of answers": (lambda: answering_game("seqgan"), Paired(WORDS, WORDS)),
     "maligan": (lambda: words_game("maligan"), WORDS),
     "rankgan": (lambda: words_game("rankgan"), WORDS),
     "seqgan of beginnings": (lambda: words_game("beginnings"), WORDS),
@@ -359,7 +379,7 @@ GAMES = {
 def test_a_round_neither_waits_for_the_device_nor_leaves_it(name, on_meta):
     make, x = GAMES[name]
     few, many = on_meta(make(), x, 3), on_meta(make(), x, 43)
-    parts = [X, X] if isinstance(x, Unpaired) else [x]  # each has an order of its own
+    parts = [X, X] if isinstance(x, Unpaired) else [X] if isinstance(x, Paired) else [x]  # each has its own order
     passes = sum(10 * 40 * len(make().turns()) // len(part) for part in parts)
     extra = many - few
     # Per pass through the data: its order, drawn on the CPU so that it is the same on every device, and its transfer.

@@ -138,6 +138,47 @@ def test_games(data, kind):
         assert (found is None and name in ("step_size", "noise", "limits")) or finite(found)
 
 
+WORDS = torch.randint(0, 4, (6, 3), generator=torch.Generator().manual_seed(0))
+PLAYED = ("optimizer", "rate")
+STEPPED = ("discriminator_steps", "generator_steps", *PLAYED)
+ADVERSARIAL = ("discriminator", "values", "rollouts", "keep", "baseline", "teacher", *STEPPED)
+WORD_GAMES = {
+    games.MaximumLikelihood: ("generator", *PLAYED),
+    games.PolicyGradient: ("generator", "reward", "baseline", *PLAYED),
+    games.TwoAgents: ("first", "second", "reward", "exchanges", *PLAYED),
+    games.SeqGAN: ("generator", "objective", "reward", "decay", *ADVERSARIAL),
+    games.RankGAN: ("generator", "sharpness", *ADVERSARIAL),
+    games.MaliGAN: ("generator", "discriminator", "mixed", "samples", "decay", *STEPPED),
+    games.ConditionalSeqGAN: ("generator", "mismatched", *ADVERSARIAL),
+}
+
+
+@given(st.data(), st.sampled_from(sorted(WORD_GAMES, key=lambda kind: kind.__name__)))
+def test_games_of_words(data, kind):
+    """They are refused by the setting's name, or every turn has a loss that is finite."""
+
+    def reward(*lines):
+        return lines[-1].flatten(1).float().mean(1)
+
+    speaking = kind in (games.TwoAgents, games.ConditionalSeqGAN)
+    makes = networks.EncoderDecoder if speaking else networks.RecurrentGenerator
+    writers = {name: makes(4, 3, 2, 2) for name in ("generator", "first", "second") if name in WORD_GAMES[kind]}
+    judge = networks.ReplyDiscriminator(4, 3, 2, 2) if speaking else networks.SequenceCNN(4, 3, 2, (1, 2), 2)
+    good = writers | ({"discriminator": judge} if "discriminator" in WORD_GAMES[kind] else {"reward": reward})
+    if kind is games.MaximumLikelihood:
+        del good["reward"]
+    name = data.draw(st.sampled_from(WORD_GAMES[kind]))
+    value = data.draw(VALUES | st.dictionaries(st.sampled_from(["generator", "x"]), SETTINGS, max_size=2))
+    if name in ("rollouts", "exchanges", "samples") and isinstance(value, int) and value > 9:
+        return  # right, and slow
+    game = answer((*good, *WORD_GAMES[kind]), kind, **changed(good, name, value))
+    if game is None or name in PLAYED:
+        return
+    batch = (WORDS, WORDS) if kind is games.ConditionalSeqGAN else WORDS
+    for turn in game.turns():
+        assert all(term.isfinite() for term in turn.loss(batch).values()), turn.player
+
+
 FIT = ("rounds", "batch_size", "seed", "players", "history", "until", "callbacks", "device", "precision")
 ASKED = {"rounds": 2, "batch_size": 3, "until": 2}  # until: however many rounds are asked for
 

@@ -122,6 +122,26 @@ def test_categorical_draws_follow_their_law_and_never_the_impossible():
     assert stats.chisquare(drawn[[0, 2, 3]].numpy(), 50_000 * law).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("words", [128, 129, 192, 300])
+def test_draws_by_blocks_follow_their_law_and_never_the_impossible(words):
+    """Up to 128 words at one go, then by blocks of 64: the last one short, or full."""
+    n, impossible = 100_000, [0, 1, words - 1, *range(64, 70)]
+    logits = torch.randn(words, generator=torch.Generator().manual_seed(words))
+    logits[impossible] = -torch.inf
+    drawn = torch.bincount(recurrent.categorical(logits.expand(n, -1)), minlength=words)
+    law = logits.double().softmax(0)
+    assert len(drawn) == words
+    assert not drawn[impossible].any()
+    possible = law > 0
+    assert stats.chisquare(drawn[possible].numpy(), n * law[possible].numpy()).pvalue > 1e-3
+
+
+def test_the_last_word_of_a_short_block_is_drawn():
+    logits = torch.full((5, 129), -torch.inf)
+    logits[:, 128] = 0.0
+    assert recurrent.categorical(logits).tolist() == [128] * 5
+
+
 # Rollouts
 
 
