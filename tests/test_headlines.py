@@ -894,7 +894,7 @@ def words(real, monkeypatch):
         r"BATCH = 64": "BATCH = 8",
         r"teaching=[\d_]+, judging=[\d_]+, playing=[\d_]+": "teaching=1, judging=1, playing=1",
         r"judge_steps=50": "judge_steps=2",
-        r"WORDS, 100, 30, 100\)": "WORDS, 1, 1, 1)",
+        r"WORDS, 60, 100, 100\)": "WORDS, 1, 1, 1)",
         r"12_500, 500, 200,": "1, 1, 1,",
         r"\(12_500, 13_200\)": "(1, 3)",
         r"ROUNDS = \([\d_, ]+\)": "ROUNDS = (1, 1, 1)",

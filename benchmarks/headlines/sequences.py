@@ -1,16 +1,19 @@
 r"""Games of words: an oracle's sequences, sums, captions of photographs, and replies to questions.
 
-Every game begins with the same rounds of maximum likelihood; then its judge learns alone; then the game is played. On
-an oracle two numbers stand together, nats per word: what a generator writes, under the oracle (NLL-oracle), and what
-the oracle writes, under the generator (NLL-test). The first one falls by a lower temperature alone. Hence the frontier:
-the pretrained generator with its logits divided by temperatures. The last row of each game is its NLL-test less that of
-the frontier at the same NLL-oracle: below 0 it has learned something that no temperature gives.
+Every game begins with the same rounds of maximum likelihood, whose step size falls to zero; then the judge learns
+alone; then the game is played. On an oracle two numbers stand together, nats per word: what a generator writes, under
+the oracle (NLL-oracle), and what the oracle writes, under the generator (NLL-test). The first one falls by a lower
+temperature alone. Hence the frontier: the pretrained generator with its logits divided by temperatures. The last row
+of each game is its NLL-test less that of the frontier at the same NLL-oracle: below 0 it has learned something that no
+temperature gives.
 
-`sequences` has the paper's oracle and sizes, for a GPU, and fewer steps of the judge: 50 a round, on fresh fakes, where
-the paper has about 2,400 on fixed ones. `sequences-narrow` has an oracle of 500 words, sequences of 10, for one core.
-Sums (`-grammar`) and replies (`-answers`) can be judged right or wrong; beside the games stands maximum likelihood that
-goes on for as many rounds. Captions (`-coco`, `-coco-narrow`) are judged by BLEU against the 10,000 captions of the
-test file and by self-BLEU, each of 10,000 samples, as in Texygen.
+`sequences` has the paper's oracle and sizes, for a GPU, and fewer steps of the judge: 50 a round, on fresh fakes,
+where the paper has about 2,400 on fixed ones. `sequences-narrow` has an oracle of 500 words, sequences of 10, for one
+core; its games move by a tenth of the paper's step size and take the mean of the batch as a baseline, which the paper
+has not; beside them stands SeqGAN as the paper has it. Sums (`-grammar`) and replies (`-answers`) can be judged right
+or wrong; beside the games stands maximum likelihood that goes on for as many rounds. Captions (`-coco`,
+`-coco-narrow`) are judged by BLEU against the 10,000 captions of the test file and by self-BLEU, each of 10,000
+samples, as in Texygen.
 """
 
 import functools
@@ -46,11 +49,11 @@ class Taught(games.base.Game):
         before: the generator as maximum likelihood left it.
     """
 
-    def __init__(self, play: games.SeqGAN, teaching: int, judging: int, rate: float = 0.01):
-        """`play`: the game; `teaching`, `judging`: the rounds of maximum likelihood, and of the judge alone."""
+    def __init__(self, play: games.SeqGAN, rounds: tuple[int, int, int], rate: float = 0.01):
+        """`play`: the game; `rounds`: of maximum likelihood, of the judge alone, of the game; `rate`: of the first."""
         super().__init__()
         self.play, self.before = play, lagged(play.generator)
-        self.teaching, self.judging, self.teacher = teaching, judging, fast(rate)
+        self.rounds, self.teacher = rounds, fast(rate)
 
     @property
     def generator(self) -> nn.Module:
@@ -69,21 +72,25 @@ class Taught(games.base.Game):
     def turns(self) -> list[Turn]:
         """The teacher's turn, then those of the game."""
         judge, writer = self.play.turns()
-        begin = self.teaching + self.judging
+        teaching, judging, _ = self.rounds
+        begin = teaching + judging
+
+        def falling(progress: float) -> float:
+            return max(0.0, 1 - progress * sum(self.rounds) / teaching)
+
         return [
-            Turn("teacher", [self.generator], self.lesson, self.taught, self.teacher, after_step=self.hand_over),
-            replace(judge, steps=lambda round: judge.steps if round >= self.teaching else 0),
+            Turn(
+                *("teacher", [self.generator], self.lesson, lambda round: int(round < teaching), self.teacher, falling),
+                after_step=self.hand_over,
+            ),
+            replace(judge, steps=lambda round: judge.steps if round >= teaching else 0),
             replace(writer, steps=lambda round: writer.steps if round >= begin else 0),
         ]
 
-    def taught(self, round: int) -> int:
-        """Steps of the teacher in a round."""
-        return int(round < self.teaching)
-
 
 def likelihood(writer: Callable[[], nn.Module], rate: float = 0.01) -> games.MaximumLikelihood:
-    """The first rounds alone."""
-    return games.MaximumLikelihood(writer(), fast(rate))
+    """The first rounds alone; the step size falls to zero."""
+    return games.MaximumLikelihood(writer(), fast(rate), games.linear_decay)
 
 
 @dataclass(frozen=True)
@@ -121,9 +128,14 @@ class Settings:
     filters: int | None = 64
 
     @property
+    def parts(self) -> tuple[int, int, int]:
+        """The rounds of each part."""
+        return self.teaching, self.judging, self.playing
+
+    @property
     def rounds(self) -> int:
         """All of them."""
-        return self.teaching + self.judging + self.playing
+        return sum(self.parts)
 
     def writer(self) -> networks.RecurrentGenerator:
         """The generator."""
@@ -146,7 +158,7 @@ def seqgan(s: Settings, judge_rate: float = 1e-3, **changes) -> Taught:
     """Rewards by rollouts."""
     changes = {"rollouts": s.rollouts, "discriminator_steps": s.judge_steps, **changes}
     play = games.SeqGAN(s.writer(), s.judge(), optimizer=s.learning(judge_rate), **changes)
-    return Taught(play, s.teaching, s.judging)
+    return Taught(play, s.parts)
 
 
 def regs(s: Settings, judge_rate: float = 1e-3) -> Taught:
@@ -159,13 +171,13 @@ def regs(s: Settings, judge_rate: float = 1e-3) -> Taught:
         discriminator_steps=s.judge_steps,
         optimizer=s.learning(judge_rate),
     )
-    return Taught(play, s.teaching, s.judging)
+    return Taught(play, s.parts)
 
 
 def maligan(s: Settings, judge_rate: float = 1e-3) -> Taught:
     """Weighted likelihood."""
     play = games.MaliGAN(s.writer(), s.judge(), discriminator_steps=s.judge_steps, optimizer=s.learning(judge_rate))
-    return Taught(play, s.teaching, s.judging)
+    return Taught(play, s.parts)
 
 
 def rankgan(s: Settings, judge_rate: float = 1e-3) -> Taught:
@@ -177,7 +189,7 @@ def rankgan(s: Settings, judge_rate: float = 1e-3) -> Taught:
         discriminator_steps=s.judge_steps,
         optimizer=s.learning(judge_rate),
     )
-    return Taught(play, s.teaching, s.judging)
+    return Taught(play, s.parts)
 
 
 # --- An oracle -----------------------------------------------------------------------------------------------------
@@ -384,7 +396,7 @@ ROUNDS = (2_000, 50, 300)  # of the narrow version: teaching, judging, playing
 # --- Replies -------------------------------------------------------------------------------------------------------
 
 REPLY = 10
-TAUGHT, JUDGED, PLAYED = 150, 50, 200
+TAUGHT, JUDGED, PLAYED = 200, 40, 200
 
 
 @functools.cache
@@ -410,7 +422,7 @@ def asked(mismatched: bool) -> Taught:
     writer, judge = answerer(), networks.ReplyDiscriminator(len(talk()), REPLY)
     optimizer = {"generator": fast(2e-3), "discriminator": games.adam(2e-3, betas=(0.9, 0.999))}
     play = games.ConditionalSeqGAN(writer, judge, mismatched, rollouts=4, optimizer=optimizer)
-    return Taught(play, TAUGHT, JUDGED, 3e-3)
+    return Taught(play, (TAUGHT, JUDGED, PLAYED), 3e-3)
 
 
 def measure_replies(game: games.base.Game) -> dict[str, float]:
@@ -441,9 +453,9 @@ def marks_replies() -> dict[str, float]:
 # --- The experiments -----------------------------------------------------------------------------------------------
 
 PAPER = Settings(5_000, 20, teaching=18_840, judging=60, playing=200, judge_steps=50, filters=None)
-NARROW = Settings(500, 10, teaching=1_500, judging=40, playing=100, rollouts=8, rate=2e-3)
+NARROW = Settings(500, 10, teaching=1_200, judging=80, playing=120, rollouts=4, rate=1e-3)
 GRAMMAR = Settings(
-    *(len(SUMS), WORDS, 100, 30, 100), padding=SUMS.padding, start=SUMS.start, rollouts=8, rate=2e-3, filters=32
+    *(len(SUMS), WORDS, 60, 100, 100), padding=SUMS.padding, start=SUMS.start, rollouts=8, rate=2e-3, filters=32
 )
 
 EXPERIMENT = on_oracle(
@@ -454,6 +466,7 @@ VARIANTS = {
         NARROW,
         {
             "SeqGAN": lambda: seqgan(NARROW, baseline="mean"),
+            "SeqGAN, rate 0.01": lambda: seqgan(replace(NARROW, rate=0.01)),
             "REGS": lambda: regs(NARROW),
             "MaliGAN": lambda: maligan(NARROW),
             "RankGAN": lambda: rankgan(NARROW),
@@ -468,10 +481,10 @@ VARIANTS = {
         games={
             "maximum likelihood": Play(lambda: likelihood(GRAMMAR.writer), GRAMMAR.teaching, BATCH),
             "maximum likelihood, on": Play(lambda: likelihood(GRAMMAR.writer), GRAMMAR.rounds, BATCH),
-            "SeqGAN": Play(lambda: seqgan(GRAMMAR, baseline="mean"), GRAMMAR.rounds, BATCH),
-            "REGS": Play(lambda: regs(GRAMMAR), GRAMMAR.rounds, BATCH),
-            "MaliGAN": Play(lambda: maligan(GRAMMAR), GRAMMAR.rounds, BATCH),
-            "RankGAN": Play(lambda: rankgan(GRAMMAR), GRAMMAR.rounds, BATCH),
+            "SeqGAN": Play(lambda: seqgan(GRAMMAR, 5e-3, baseline="mean"), GRAMMAR.rounds, BATCH),
+            "REGS": Play(lambda: regs(GRAMMAR, 5e-3), GRAMMAR.rounds, BATCH),
+            "MaliGAN": Play(lambda: maligan(GRAMMAR, 5e-3), GRAMMAR.rounds, BATCH),
+            "RankGAN": Play(lambda: rankgan(GRAMMAR, 5e-3), GRAMMAR.rounds, BATCH),
         },
         data=lambda seed: sums(REAL, 1_000 + seed),
         measure=measure_sums,
