@@ -15,6 +15,7 @@ from torch.testing import assert_close
 
 from gan_course import metrics, networks, objectives
 from gan_course.data import toy
+from gan_course.games import wyner
 from gan_course.objectives import began, energy, fgan
 from gan_course.objectives.penalties import DraganPenalty, GradientPenalty
 
@@ -373,6 +374,27 @@ def test_gumbel_noise_belongs_to_the_logits():
         assert_close(found, expected, atol=0.01, rtol=0, msg=f"the first is drawn {found[0]:.2f} of the times")
 
     separates(check, right, rival, r"the first is drawn 0\.\d+ of the times")
+
+
+# Common information
+
+
+def test_no_row_keeps_its_own_code():
+    """`torch.randperm` for codes of other rows: one row in n keeps its own, and the estimate cannot exceed log n."""
+    n, joint = 4, torch.eye(8).double() / 8  # Z = (X, Y), three fair bits of them
+    product = torch.full((8, 8), 1 / 64).double()
+
+    def rival(n):
+        return torch.randperm(n)
+
+    def check(permutation):
+        torch.manual_seed(0)
+        kept = torch.stack([permutation(n) == torch.arange(n) for _ in range(4_000)]).double().mean()
+        mixed = kept * joint + (1 - kept) * product  # the law of rows with permuted codes
+        found = torch.xlogy(joint, joint / mixed).sum()  # what the best ratio says
+        assert found == pytest.approx(3 * LOG2), f"{found / LOG2:.1f} of 3 bits"
+
+    separates(check, wyner.deranged, rival, r"1\.[5-6] of 3 bits")
 
 
 # Data and evaluation
