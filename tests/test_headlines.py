@@ -612,6 +612,8 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "as_vae-narrow",
         "adaptation-narrow",
         "adaptation-back-narrow",
+        "wyner",
+        "wyner-gaussian",
     ],
 )
 def test_a_real_headline_in_a_few_rounds(real, digits, name, monkeypatch):
