@@ -144,12 +144,7 @@ class PolicyGradient(SequenceGame):
         """The reward of each sequence. Raises ValueError if the function returns anything else."""
         with torch.no_grad():
             found = self.reward_function(tokens) if condition is None else self.reward_function(condition, tokens)
-        if not isinstance(found, Tensor) or not found.is_floating_point() or tuple(found.shape) != (len(tokens),):
-            given = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-            raise ValueError(
-                f"reward returned {given}; it must return floating-point numbers of shape ({len(tokens)},)"
-            )
-        return found
+        return _rewards(found, len(tokens))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The policy gradient's loss."""
@@ -224,7 +219,7 @@ class TwoAgents(Game):
         lines = self.talk(openings)
         with torch.no_grad():
             rewards = self.reward_function(lines)
-        rewards = checked(rewards, len(openings))
+        rewards = _rewards(rewards, len(openings))
         self.reward.copy_(rewards.mean())
         said = [
             (self.second, self.first)[i % 2].log_probabilities(lines[:, i + 1], lines[:, i])
@@ -646,6 +641,14 @@ class ConditionalSeqGAN(SeqGAN):
 def _unconditional(generator: SequenceGenerator) -> None:
     if generator.conditional:
         raise ValueError("generator needs a condition, of which this game has none; give a networks.RecurrentGenerator")
+
+
+def _rewards(found: object, n: int) -> Tensor:
+    """What a reward function returned, if it is a number for each."""
+    if not isinstance(found, Tensor) or not found.is_floating_point() or tuple(found.shape) != (n,):
+        given = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"reward returned {given}; it must return floating-point numbers of shape ({n},)")
+    return found
 
 
 def _baseline(baseline: object) -> str | None:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from gan_course import checkpoint, data, fit, games, networks, objectives
+from gan_course.data import text
 from gan_course.objectives import policy_gradient
 
 WORDS, LENGTH = 4, 5
@@ -220,6 +221,20 @@ def test_a_broken_training_goes_on_bit_for_bit(tmp_path):
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+def test_a_vocabulary_file_that_does_not_match_a_checkpoint_is_refused(tmp_path):
+    words, other = text.Vocabulary(["a"]), text.Vocabulary(["b"])
+    game = seqgan()
+    words.mark(game.generator)
+    checkpoint.save(tmp_path / "a.safetensors", game, fit(game, REAL, rounds=1, batch_size=4, device="cpu"))
+    other.save(tmp_path / "other.json")
+    words.save(tmp_path / "words.json")
+    again = seqgan()
+    checkpoint.load(tmp_path / "a.safetensors", again)
+    text.Vocabulary.load(tmp_path / "words.json").check(again.generator)
+    with pytest.raises(ValueError, match="network was trained with another vocabulary of 4 words"):
+        text.Vocabulary.load(tmp_path / "other.json").check(again.generator)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -298,6 +313,10 @@ def test_mixed_it_begins_as_maximum_likelihood_and_ends_without_a_teacher():
     assert game.generator_loss(REAL)["teacher"] == 0
 
 
+def talking(reward=lambda lines: lines.float().mean((1, 2)), **settings):
+    return games.TwoAgents(answering(0), answering(1), reward, **settings)
+
+
 def replying(**settings):
     torch.manual_seed(1)
     reader = networks.ReplyDiscriminator(WORDS, LENGTH, 3, 4)
@@ -340,6 +359,22 @@ def test_a_conditional_game_is_played():
         (lambda: maligan(samples=1), "samples=1 was given"),
         (lambda: games.ConditionalSeqGAN(writer(), judge()), "generator takes no condition, so it cannot answer"),
         (lambda: replying(baseline="best"), "baseline='best' was given"),
+        (lambda: replying(rollouts=0), "rollouts=0 was given; it must be a whole number of at least 1"),
+        (
+            lambda: games.ConditionalSeqGAN(answering(), networks.ReplyDiscriminator(9, LENGTH)),
+            "generator has 4 words and discriminator 9; both must be made for the same vocabulary",
+        ),
+        (lambda: replying().generator_loss((PAIRS[0] + 1, PAIRS[1])), "condition holds words from 2 to 4"),
+        (lambda: replying().generator_loss((PAIRS[0], PAIRS[1] + 4)), "the batch holds words from 4 to 7"),
+        (lambda: replying().generator_loss(PAIRS[1]), "learns from data.Paired"),
+        (
+            lambda: games.TwoAgents(answering(), networks.EncoderDecoder(9, LENGTH), twos),
+            "first has 4 words and second 9; both must be made for the same vocabulary",
+        ),
+        (lambda: talking().loss(REAL + 1), "openings holds words from 1 to 4; the vocabulary has 4"),
+        (lambda: talking(lambda lines: lines[:, :1, :1, None].float()).loss(PAIRS[1]), "reward returned torch.float32"),
+        (lambda: talking(lambda lines: 1.0).loss(PAIRS[1]), r"reward returned a float; .* of shape \(3,\)"),
+        (lambda: talking(exchanges=0), "exchanges=0 was given"),
     ],
 )
 def test_what_the_others_cannot_play_is_refused(make, message):
