@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -614,6 +615,9 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "adaptation-back-narrow",
         "wyner",
         "wyner-gaussian",
+        "joint",
+        "joint-digits",
+        "joint-edges",
     ],
 )
 def test_a_real_headline_in_a_few_rounds(real, digits, name, monkeypatch):
@@ -988,6 +992,86 @@ def test_right_sums_and_right_replies_are_counted(words, monkeypatch):
     found = code.measure_replies(Says(right[:1]))
     assert (found["the commonest reply, %"], found["different replies"]) == (100, 1)
     assert found["right replies, %"] < 50
+
+
+@pytest.fixture
+def joint(real, digits, monkeypatch):
+    """The module of the joint laws."""
+    monkeypatch.setenv("GAN_COURSE_DATA", digits)
+    headlines.find("joint")
+    return sys.modules["gan_course_headline_joint"]
+
+
+@pytest.mark.parametrize("trials", ["PLANE_TRIALS", "IMAGE_TRIALS"])
+def test_games_of_joint_laws_and_of_two_steps_are_of_one_size(joint, trials):
+    """As many parameters, each with one step in a round, and as many trials."""
+    made = {name: make() for name, make in getattr(joint, trials).items()}
+    sizes = [joint.parameters(game) for game in made.values()]
+    assert max(sizes) < 1.03 * min(sizes)
+    for game in made.values():
+        moved = [p for turn in game.turns() for p in turn.parameters()]
+        assert {turn.steps for turn in game.turns()} == {1}
+        assert len({id(p) for p in moved}) == len(moved)
+        assert joint.parameters(game) == sum(p.numel() for p in moved)
+    assert [sum(trial.startswith(f"{name}, ") for trial in made) for name in joint.NAMES] == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_a_game_of_joint_laws_or_of_two_steps_sees_its_part_of_a_batch(joint, images):
+    """What is not for it is no number here: every loss of a game that looked there would be none either."""
+    x, nothing = torch.rand(6, *([1, 16, 16] if images else [2])), torch.full((6, 2), math.nan)
+    if images:
+        nothing = torch.full_like(x, math.nan)
+    for place, make in enumerate(joint.IMAGES if images else joint.PLANE):
+        paired = {"pairs": (x, x), "first": nothing, "second": nothing}
+        unpaired = {"pairs": (nothing, nothing), "first": x, "second": x}
+        mine, other = (paired, unpaired) if place < 2 else (unpaired, paired)
+        for turn in make(1e-3, **({"weight": 1.0} if place == 1 else {"cycle": 1.0} if place == 3 else {})).turns():
+            assert sum(turn.loss(mine).values()).isfinite(), turn.player
+            # a generator alone against its judge looks at no sample
+            assert sum(turn.loss(other).values()).isnan() or turn.player == "GAN generator"
+
+
+def test_what_is_unpaired_has_no_counterpart(joint):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        batch = next(joint.image_source("edges").stream(700, torch.device("cpu"), 0))
+    edges = joint.domains.edges
+    assert torch.equal(edges(batch["pairs"][0]), batch["pairs"][1])
+    gaps = torch.cdist(edges(batch["first"]).flatten(1), batch["second"].flatten(1))
+    assert gaps.min() > 0.1
+
+
+def test_true_pairs_of_heaps_are_measured_as_such(joint):
+    def partners(x):
+        return joint.PARTNERS[torch.cdist(x, joint.CENTERS).argmin(1)] + joint.STD * torch.randn(len(x), 2)
+
+    class Truth:
+        translator = types.SimpleNamespace(translate=partners)
+
+        def __init__(self, shift):
+            self.shift = shift
+
+        def sample(self, n):
+            x, y = joint.heaps(n, 9)
+            return x, y.roll(self.shift, 0)
+
+        def turns(self):
+            return []
+
+    torch.manual_seed(0)
+    right, wrong = (joint.heap_measure(Truth(shift)) for shift in (0, 1))
+    inside = 100 * (1 - math.exp(-4.5)) ** 2
+    for quantity in ("right pairs, %", "pairs on the commonest matching, %", "both within 3σ of a mode, %"):
+        assert right[quantity] == pytest.approx(inside, abs=0.5)
+    assert wrong["right pairs, %"] == pytest.approx(inside / 5, abs=1.5)
+    assert wrong["pairs on the commonest matching, %"] < 25
+    assert right["variety given the first (1: the data's)"] == pytest.approx(1, abs=0.05)
+    marks = joint.marks(joint.heap_model())
+    assert right["relevance"] == pytest.approx(marks["true pairs: relevance"], abs=0.02)
+    assert wrong["relevance"] == pytest.approx(marks["random pairs: relevance"], abs=0.05)
+    assert right["relevance of different rows"] == pytest.approx(wrong["relevance of different rows"], abs=0.01)
+    assert right["second domain: modes found of 5"] == right["first domain: modes found of 5"] == 5
 
 
 def test_mnist_says_how_long_the_vae_was_played(real):

@@ -1,5 +1,6 @@
 """Networks of JointGAN for images."""
 
+import math
 from collections.abc import Sequence
 
 from torch import nn
@@ -19,9 +20,13 @@ def joint_images(
 ) -> tuple[list[Towers], Towers]:
     r"""Networks of `games.JointGAN` for images of one size in several domains.
 
-    The paper's for images are not known to us; these are those of `dcgan`. A generator reads the images of the other
-    domains by encoders, puts what they say beside the noise, and draws by a decoder with pixels in [0, 1]. The critic
-    reads the images of all domains by encoders without batch normalisation.
+    The paper's for images are not known to us; these are those of `dcgan`, with group normalisation in the place of
+    batch normalisation. A generator reads the images of the other domains by encoders, puts what they say beside the
+    noise, and draws by a decoder with pixels in [0, 1]. The critic reads the images of all domains by encoders.
+
+    One generator draws from several laws, alone, given real images and given made ones, in batches apart. Under batch
+    normalisation each batch would have moments of its own in training, and all of them the same ones, of no batch, in
+    use: what was learned would not be what is drawn.
 
     Args:
         size: height and width of the images: 8, 16, 28, 32 or 64.
@@ -46,10 +51,20 @@ def joint_images(
     def generator(own: int) -> Towers:
         others = [encoder(size, c, hidden, width) for i, c in enumerate(channels) if i != own]
         told = latent_size + hidden * len(others)
-        return Towers(decoder(size, channels[own], told, width, nn.Sigmoid()), None, *others)
+        return _grouped(Towers(decoder(size, channels[own], told, width, nn.Sigmoid()), None, *others))
 
     joints = 2 * domains + paired
     head = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(hidden * domains, hidden), nn.LeakyReLU(0.2))
     head.append(nn.Linear(hidden, joints))
-    critic = Towers(head, *(encoder(size, c, hidden, width, normalise=False) for c in channels))
+    critic = _grouped(Towers(head, *(encoder(size, c, hidden, width) for c in channels)))
     return [generator(i) for i in range(domains)], critic
+
+
+def _grouped(network: Towers) -> Towers:
+    """The network with four groups of channels normalised in each image by itself, where the batch was."""
+    for part in list(network.modules()):
+        for name, layer in part.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                channels = layer.num_features
+                setattr(part, name, nn.GroupNorm(math.gcd(4, channels), channels))
+    return network

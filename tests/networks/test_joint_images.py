@@ -30,6 +30,19 @@ def test_networks_for_joint_images(size, channels, paired):
     assert samplewise(critic)
 
 
+def test_a_draw_is_the_same_in_training_and_in_use_and_depends_on_no_other():
+    """As one generator draws from several laws, in batches apart, no moments of a batch may enter."""
+    generators, critic = networks.joint_images(16, (1, 1), latent_size=5, width=4, hidden=6)
+    z, x, y = torch.randn(6, 5), torch.rand(6, 1, 16, 16), torch.rand(6, 1, 16, 16)
+    for network, things in ((generators[0], (z, y)), (generators[1], (z, x)), (critic, (x, y))):
+        together = network(*things)
+        torch.testing.assert_close(network.eval()(*things), together)
+        torch.testing.assert_close(network(*(thing[2:3] for thing in things)), together[2:3])
+        assert not list(network.buffers())
+        assert any(isinstance(part, torch.nn.GroupNorm) for part in network.modules())
+        network.train()
+
+
 @pytest.mark.usefixtures("untyped")
 def test_settings_of_joint_images():
     with pytest.raises(ValueError, match=r"channels=\[1\] was given; a joint law is of two domains or more"):
