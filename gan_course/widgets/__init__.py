@@ -2,6 +2,7 @@
 
 `earth_mover` shows transport on a line: the reader shifts a pile and makes a plan; the page does the arithmetic.
 `latent_walk` shows a plane of latents: the reader walks it and sees what several domains make of the same point.
+`sentences` shows what writers write: the reader turns a dial, reads, and sees two numbers that judge it.
 
 In a chapter (the stored output needs no kernel, no network and no widget runtime)::
 
@@ -23,6 +24,7 @@ from gan_course.widgets.earth_mover import EarthMover, earth_mover
 from gan_course.widgets.latent_walk import LatentWalk, latent_plane, latent_walk
 from gan_course.widgets.recording import Frame, Recording
 from gan_course.widgets.replay import Replay, replay
+from gan_course.widgets.sentences import Sentences, sentences
 
 __all__ = [
     "EarthMover",
@@ -31,11 +33,13 @@ __all__ = [
     "Live",
     "Recording",
     "Replay",
+    "Sentences",
     "earth_mover",
     "latent_plane",
     "latent_walk",
     "live",
     "replay",
+    "sentences",
 ]
 
 

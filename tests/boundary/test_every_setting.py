@@ -434,6 +434,19 @@ CALLS = {
         dict(images=[IMAGES.view(2, 3, 1, 2, 2)], names=["dots"], title="T", description="D."),
         ("images", "names"),
     ),
+    widgets.sentences: (
+        dict(
+            writers={"one": [((0.0, 1.0), ["a"]), ((1.0, 2.0), ["b"])]},
+            settings=["1", "2"],
+            dial="D",
+            axes=["x", "y"],
+            title="T",
+            description="D.",
+            mark=None,
+            start=0,
+        ),
+        ("start",),
+    ),
     runs.Configuration: (
         CONFIGURATION,
         [name for name in CONFIGURATION if name not in (*NAMES, "sync_batch_norm")],
