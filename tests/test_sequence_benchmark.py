@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from scipy import stats
 
 from benchmarks import sequences
 from gan_course.networks import RecurrentGenerator
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,17 @@ def test_options_that_cannot_be_right_are_refused(monkeypatch, capsys, options):
     with pytest.raises(SystemExit):
         sequences.main()
     assert "was given; it must be a whole number of at least" in capsys.readouterr().err
+
+
+def test_what_is_told_of_the_stored_measurement_is_what_was_measured():
+    stored = json.loads((ROOT / "benchmarks" / "races" / "sequences.json").read_text(encoding="utf-8"))
+    readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    chapter = (ROOT / "notebooks" / "26_policy_gradient.ipynb").read_text(encoding="utf-8")
+    for name in ("sampling", "rollouts"):
+        found = stored[name]
+        span = "({from:.1f} to {to:.1f})".format(**found)
+        times = f"{found['times faster']:.1f}"
+        seconds = f"{found['seconds']:.3g} | {found['seconds one by one']:.3g}"
+        assert f"| {seconds} | {times} {span} |" in readme
+        assert f"{times} times {span}" in chapter
+        assert found["times faster"] >= 10
