@@ -153,6 +153,21 @@ def test_the_coupled_games_in_the_chapter_are_those_that_were_measured():
         assert row(prose, task) == [task, published[0], each[0], *marks, published[1], each[1]]
 
 
+def test_the_joint_laws_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("joint.json")
+    measured = result["measured"]
+    kinds = ("right pairs, %", "pairs on the commonest matching, %")
+    for game in ("JointGAN, paired", "GAN and pix2pix, paired", "JointGAN, unpaired", "GAN and CycleGAN, unpaired"):
+        relevance, variety = (
+            measured[f"{game}: {kind}"] for kind in ("relevance", "variety given the first (1: the data's)")
+        )
+        each = [", ".join(f"{v:.0f}" for v in measured[f"{game}: {kind}"]) for kind in kinds]
+        spread = f"{statistics.mean(relevance):.2f} ± {statistics.stdev(relevance):.2f}"
+        assert row(prose, game) == [game, spread, *each, f"{statistics.mean(variety):.1f}"]
+    marks = [f"{round(measured[f'{kind} pairs: relevance'], 2) + 0:.2f}" for kind in ("true", "random")]
+    assert "True pairs have the relevance {}, random ones {}.".format(*marks) in prose
+
+
 def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     result, prose = told("ali_grid.json")
     measured, (published,) = result["measured"], result["published"].values()
