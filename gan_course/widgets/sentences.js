@@ -77,6 +77,7 @@ export function mount(element, data) {
   const { writers, settings, axes, mark } = data, system = matchMedia("(prefers-color-scheme: dark)");
   const all = writers.flatMap(({ points }) => points).concat(mark ? [mark] : []);
   const [across, up] = [0, 1].map((axis) => ends(all.map((point) => point[axis])));
+  const [least, most] = [Math.min, Math.max].map((end) => [0, 1].map((axis) => end(...all.map((point) => point[axis]))));
   const x = (value) => LEFT + ((value - across[0]) / (across[1] - across[0])) * (RIGHT - LEFT);
   const y = (value) => BOTTOM - ((value - up[0]) / (up[1] - up[0])) * (BOTTOM - TOP);
 
@@ -97,11 +98,11 @@ export function mount(element, data) {
   }
 
   draw("rect", { class: "frame", x: LEFT, y: TOP, width: RIGHT - LEFT, height: BOTTOM - TOP });
-  for (const [value, anchor] of [[across[0], "start"], [across[1], "end"]]) {
+  for (const [value, anchor] of [[least[0], "start"], [most[0], "end"]]) {
     draw("text", { x: x(value), y: BOTTOM + 16, "text-anchor": anchor }, rounded(value));
   }
-  for (const [value, lift] of [[up[0], 0], [up[1], 10]]) {
-    draw("text", { x: LEFT - 5, y: y(value) + lift, "text-anchor": "end" }, rounded(value));
+  for (const value of [least[1], most[1]]) {
+    draw("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, rounded(value));
   }
   draw("text", { x: (LEFT + RIGHT) / 2, y: BOTTOM + 34, "text-anchor": "middle" }, axes[0]);
   draw("text", { transform: `translate(14 ${(TOP + BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" }, axes[1]);
@@ -121,7 +122,7 @@ export function mount(element, data) {
     dial.setAttribute("aria-valuetext", settings[at]);
     find(".setting").textContent = settings[at];
     find(".where").textContent =
-      `${name}, ${data.dial} ${settings[at]}: ${axes.map((axis, i) => `${axis} ${rounded(points[at][i])}`).join(", ")}`;
+      `${name}, ${data.dial} ${settings[at]}. ${axes.map((axis, i) => `${axis}: ${rounded(points[at][i])}`).join("; ")}`;
     find(".lines").replaceChildren(...lines[at].map((line) => {
       const item = document.createElement("li");
       item.textContent = line;

@@ -204,6 +204,25 @@ def test_the_adaptation_in_the_chapter_is_what_was_measured(file, way):
     assert published.split()[0] == next(iter(result["published"].values()))["value"]
 
 
+def test_the_games_of_words_in_the_chapter_are_what_was_measured():
+    result, prose = told("sequences-narrow.json")
+    measured, rounds = result["measured"], "1,400 rounds"
+    own = measured["the oracle's own sequences: NLL-oracle"]
+    assert row(prose, "the oracle itself")[1:3] == [f"{own:.2f}"] * 2
+
+    def pair(game, at=""):
+        return [f"{statistics.mean(measured[f'{game}: {name}{at}']):.2f}" for name in ("NLL-oracle", "NLL-test")]
+
+    assert row(prose, "maximum likelihood")[1:3] == pair("maximum likelihood")
+    for temperature in ("0.8", "0.6"):
+        found = pair("maximum likelihood", f" at temperature {temperature}")
+        assert row(prose, f"the same at temperature {temperature}")[1:3] == found
+    for game in ("SeqGAN", "REGS", "MaliGAN", "RankGAN", "SeqGAN, rate 0.01"):
+        gaps = measured[f"{game}, {rounds}: NLL-test less that of the frontier"]
+        assert row(prose, game)[1:] == [*pair(f"{game}, {rounds}"), f"{statistics.mean(gaps):+.3f}"]
+        assert min(gaps) > 0  # in no seed below the curve
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):

@@ -101,7 +101,7 @@ def assert_shown(page, name, at):
     (x, y), lines = WROTE[name][at]
     assert page.locator(".lines li").all_text_contents() == lines
     assert page.locator(".where").inner_text() == (
-        f"{name}, temperature {SETTINGS[at]}: right, % {x:g}, different {y:g}"
+        f"{name}, temperature {SETTINGS[at]}. right, %: {x:g}; different: {y:g}"
     )
     assert dial(page).get_attribute("aria-valuetext") == SETTINGS[at]
     points = [tuple(map(float, pair.split(","))) for pair in page.locator(".path.on").get_attribute("points").split()]
@@ -133,6 +133,8 @@ def test_the_plane_is_in_proportion(open_page):
         assert slope > 0 if axis == 0 else slope < 0  # up is less on a screen
         for one, other in zip(drawn, given, strict=True):
             assert one[axis] - drawn[0][axis] == pytest.approx(slope * (other[axis] - given[0][axis]), abs=1e-6)
+    ticks = page.locator("svg text").all_text_contents()[:4]
+    assert ticks == ["1", "5", "10", "40"]  # the least and the most of both numbers
     assert page.locator(".mark").count() == 1
     assert open_page(html(mark=None)).locator(".mark").count() == 0
 
