@@ -168,6 +168,22 @@ def test_the_joint_laws_in_the_chapter_are_those_that_were_measured():
     assert "True pairs have the relevance {}, random ones {}.".format(*marks) in prose
 
 
+def test_the_trials_on_digits_in_the_chapter_are_those_that_were_made():
+    result, prose = told("joint-digits-trials.json")
+    measured = result["measured"]
+    gains = [
+        values[0] - measured[f"{name} of different rows"][0]
+        for name, values in measured.items()
+        if name.endswith(": relevance") and isinstance(values, list)
+    ]
+    assert len(gains) == 16
+    assert max(gains) < 0.05
+    assert "none of the sixteen games" in prose
+    assert f"After {result['rounds']} rounds" in prose
+    marks = [f"{round(measured[f'{kind} pairs: relevance'], 2) + 0:.2f}" for kind in ("true", "random")]
+    assert "true pairs have {} and random ones {}".format(*marks) in prose
+
+
 def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     result, prose = told("ali_grid.json")
     measured, (published,) = result["measured"], result["published"].values()
