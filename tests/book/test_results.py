@@ -239,6 +239,23 @@ def test_the_games_of_words_in_the_chapter_are_what_was_measured():
         assert min(gaps) > 0  # in no seed below the curve
 
 
+def test_the_sums_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("sequences-grammar.json")
+    measured = result["measured"]
+
+    def figures(game):
+        kinds = ("right sums, %", "different right sums of 5,000", "words of a sum")
+        values = [statistics.mean(measured[f"{game}: {kind}"]) for kind in kinds]
+        return [f"{value:.{digits}f}" for value, digits in zip(values, (1, 0, 2), strict=True)]
+
+    assert row(prose, "60 rounds of maximum likelihood")[1:] == figures("maximum likelihood")
+    assert row(prose, "260 rounds of it")[1:] == figures("maximum likelihood, on, 260 rounds")
+    for game in ("SeqGAN", "REGS", "MaliGAN", "RankGAN"):
+        assert row(prose, f"then {game}")[1:] == figures(f"{game}, 260 rounds")
+    kinds = measured["RankGAN, 260 rounds: different right sums of 5,000"]
+    assert f"in one seed RankGAN wrote {min(kinds)}" in prose
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):
