@@ -18,6 +18,7 @@ import warnings
 from pathlib import Path
 
 import archives
+import numpy
 import pytest
 import torch
 from filelock import FileLock
@@ -740,6 +741,31 @@ def test_without_the_faces_the_list_stands_and_the_run_says_what_is_missing(real
     assert outcome.returncode == 1
     assert "CelebA is not on this machine; it takes the folder img_align_celeba" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_photographs_are_searched_by_sketches(real, monkeypatch):
+    """Of features that tell the class: held-out classes are found, and only pairs of the others are trained on."""
+    monkeypatch.setenv("GAN_COURSE_DATA", str(real))
+    with pytest.raises(
+        errors.DataUnavailable, match=r"sketches\.npz is not on this machine; it holds the arrays features"
+    ):
+        headlines.run("wyner-sketchy", device="cpu", rounds=3, seeds=[0], out="short.json")
+    (real / "sketchy").mkdir()
+    numbers = numpy.random.default_rng(0)
+    for name, each in (("sketches", 6), ("photographs", 9)):
+        classes = numpy.repeat(numpy.arange(5), each)
+        features = numbers.normal(size=(5 * each, 8)) / 10 + numpy.eye(8)[classes]
+        arrays = dict(features=features.astype("float32"), classes=classes, held_out=classes > 2)
+        numpy.savez(real / "sketchy" / f"{name}.npz", **arrays)
+    assert headlines.run("wyner-sketchy", device="cpu", rounds=3, seeds=[0], out="short.json").finished
+    result = results_of().read(Path("short.json"))
+    assert [published["value"] for published in result["published"].values()] == ["0.703", "0.629"]
+    assert all(0 < value <= 1 for (value,) in result["measured"].values())
+    code = sys.modules["gan_course_headline_wyner"]
+    x, y = code.sketchy_pairs(0).tensors
+    assert len(x) == len(y) == 18
+    assert torch.equal(x.argmax(1), y.argmax(1))
+    assert int(x.argmax(1).max()) == 2
 
 
 def test_every_seed_of_the_adaptation_draws_its_own_images(real, digits, monkeypatch):

@@ -19,6 +19,12 @@ begins in a model that fits the pair perfectly and knows too much of it, 1.27 na
 from 1 to its value in the first half of the rounds: a small one alone would take far longer. I(X, Y; Z) is computed
 from the decoders' weights. Beside it stands where the same game rests if every expectation is exact.
 
+`wyner-sketchy`: the published task, for whoever has the features: photographs are to be found by sketches of classes
+that no game was trained on. It reads `sketchy/sketches.npz` and `sketchy/photographs.npz` in the folder of
+`GAN_COURSE_DATA`, each with the arrays `features` (n, d), `classes` (n,) and `held_out` (n,), true for the classes that
+are searched. The published features are those of a VGG network, of 512 coordinates. The pairs are drawn anew for each
+seed: each sketch beside a photograph of its class.
+
 The networks are narrow, for two cores. The authors' are convolutional, of 32 to 256 channels, and play 100 epochs.
 """
 
@@ -26,11 +32,14 @@ import functools
 import itertools
 import math
 
+import numpy
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from gan_course import data, games, metrics, networks
+from gan_course.data import store
+from gan_course.errors import DataUnavailable
 from gan_course.headlines import Experiment, Play
 
 # --- Digits that are one more --------------------------------------------------------------------------------------
@@ -200,6 +209,75 @@ EXPERIMENT = Experiment(
 )
 
 
+# --- Sketches and photographs --------------------------------------------------------------------------------------
+
+
+@functools.cache
+def sketchy() -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Features, classes, and which classes are held out, of sketches and of photographs."""
+    folder, found = store.data_folder(None), {}
+    for name in ("sketches", "photographs"):
+        file = folder / "sketchy" / f"{name}.npz" if folder else None
+        if file is None or not file.is_file():
+            raise DataUnavailable(
+                f"{file or f'sketchy/{name}.npz'} is not on this machine; it holds the arrays features (n, d), classes "
+                "(n,) and held_out (n,). Set GAN_COURSE_DATA to the folder that holds sketchy"
+            )
+        with numpy.load(file) as arrays:
+            features, classes, held_out = (torch.as_tensor(arrays[key]) for key in ("features", "classes", "held_out"))
+        found[name] = (features.float(), classes.long(), held_out.bool())
+    return found
+
+
+def sketchy_pairs(seed: int) -> data.Paired:
+    """Each sketch of a class that is trained on beside a photograph of it."""
+    (x, x_classes, x_out), (y, y_classes, y_out) = sketchy().values()
+    generator = torch.Generator().manual_seed(seed)
+    x, x_classes, y, y_classes = x[~x_out], x_classes[~x_out], y[~y_out], y_classes[~y_out]
+    partners = torch.empty_like(x_classes)
+    for one in x_classes.unique():
+        of_class = (y_classes == one).nonzero()[:, 0]
+        asked = x_classes == one
+        partners[asked] = of_class[torch.randint(len(of_class), (int(asked.sum()),), generator=generator)]
+    return data.Paired(x, y[partners])
+
+
+def of_features(weight: float) -> games.VariationalWyner:
+    """Maps of vectors, in the authors' sizes of codes, four times as wide as those of digits."""
+    size, wide = sketchy()["sketches"][0].shape[1], 4 * WIDE
+    map_of = functools.partial(networks.mlp, hidden=[wide], activation=leaky)
+    reading = [
+        networks.Towers(map_of(given + size, outputs=code), None, None)
+        for given, code in ((size, COMMON), (COMMON, LOCAL), (COMMON, LOCAL))
+    ]
+    return games.VariationalWyner(
+        *reading,
+        *(map_of(COMMON + LOCAL, outputs=size) for _ in "xy"),
+        *(map_of(size, outputs=COMMON) for _ in "xy"),
+        COMMON,
+        LOCAL,
+        LOCAL,
+        common_information=weight,
+        reconstructions=dict.fromkeys(("x", "y", "x from y", "y from x"), 1.0),
+        ratio=lambda inputs: networks.mlp(inputs, [wide], None, leaky),
+        x_features=nn.Sequential(map_of(size, outputs=WIDE), leaky()),
+        y_features=nn.Sequential(map_of(size, outputs=WIDE), leaky()),
+        optimizer=games.adam(1e-4),
+        average=0.999,
+    )
+
+
+SEARCH = "zero-shot retrieval of photographs by sketches: "
+
+
+def search(player: games.VariationalWyner) -> dict[str, float]:
+    """Among the classes that are held out."""
+    (x, x_classes, x_out), (y, y_classes, y_out) = sketchy().values()
+    codes = player.encode(x=x[x_out]).z.cpu(), player.encode(y=y[y_out]).z.cpu()
+    found = metrics.retrieval(*codes, x_classes[x_out], y_classes[y_out], k=min(100, int(y_out.sum())))
+    return {SEARCH + "P@100": found.precision, SEARCH + "mAP": found.mean_average_precision}
+
+
 # --- Two normal numbers --------------------------------------------------------------------------------------------
 
 CORRELATION, KNOWS_TOO_MUCH, SEEN_THROUGH = 0.8, 0.95, 0.25
@@ -347,5 +425,17 @@ VARIANTS = {
         data=normal_pairs,
         measure=known,
         marks=bounds,
+    ),
+    "sketchy": Experiment(
+        title="The variational Wyner model: photographs found by sketches of new classes",
+        chapter="25_wyner",
+        seeds=range(3),
+        games={f"λ = {weight:g}": Play(functools.partial(of_features, weight), 50_000, 64) for weight in (0.0, 0.1)},
+        data=sketchy_pairs,
+        measure=search,
+        published={
+            f"λ = 0.1: {SEARCH}{name}": {"value": value, "source": "ryu2022wyner"}
+            for name, value in (("P@100", "0.703"), ("mAP", "0.629"))
+        },
     ),
 }

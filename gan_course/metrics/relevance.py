@@ -116,10 +116,7 @@ def relevance_model(
     Raises:
         ValueError: for domains of different length, and too few pairs for the parts and the candidates.
     """
-    first, second = finite("first", first, ALLOWED).float(), finite("second", second, ALLOWED).float()
-    for name, x in (("first", first), ("second", second)):
-        if x.ndim < 2:
-            raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {ALLOWED}.")
+    first, second = _samples("first", first), _samples("second", second)
     if len(first) != len(second):
         raise ValueError(f"first has {len(first)} samples and second {len(second)}; they must be pairs, row by row")
     negatives, epochs = whole("negatives", negatives, most=10**4), whole("epochs", epochs, most=10**4)
@@ -166,7 +163,7 @@ def relevance(first: Float[Tensor, "_ ..."], second: Float[Tensor, "_ ..."], mod
         ValueError: for samples that the model cannot read, or another number of one than of the other.
     """
     instance("model", model, RelevanceModel, "a RelevanceModel, made by relevance_model(first, second)")
-    first, second = finite("first", first, ALLOWED).float(), finite("second", second, ALLOWED).float()
+    first, second = _samples("first", first), _samples("second", second)
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(
             f"first has {len(first)} samples and second {len(second)}; they must be pairs, row by row, at least two"
@@ -179,6 +176,13 @@ def relevance(first: Float[Tensor, "_ ..."], second: Float[Tensor, "_ ..."], mod
             f"{str(why).splitlines()[0]}. It reads samples like those it was trained on"
         ) from why
     return Relevance(score, error, shuffled, model.true, model.random, len(first))
+
+
+def _samples(name: str, x: object) -> Tensor:
+    x = finite(name, x, ALLOWED)
+    if x.ndim < 2:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {ALLOWED}.")
+    return x.float()
 
 
 @torch.no_grad()

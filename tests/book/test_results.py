@@ -256,6 +256,23 @@ def test_the_sums_in_the_chapter_are_those_that_were_measured():
     assert f"in one seed RankGAN wrote {min(kinds)}" in prose
 
 
+def test_the_normal_numbers_in_the_chapter_on_common_information_are_those_that_were_measured():
+    result, prose = told("wyner-gaussian.json")
+    measured, what = result["measured"], "I(X, Y; Z) of the model, nats"
+    trained = [values for name, values in measured.items() if name.endswith(what) and isinstance(values, list)]
+    rest = [value for name, value in measured.items() if name.endswith(f"at rest: {what}")]
+    assert len(result["seeds"]) == 5
+    for start, values in (
+        ("trained, mean of five seeds", map(statistics.mean, trained)),
+        ("standard deviation", map(statistics.stdev, trained)),
+    ):
+        assert row(prose, start)[1:] == [f"{value:.3f}" for value in values]
+    assert row(prose, "at rest, exact expectations")[1:] == ["–", *(f"{value:.3f}" for value in rest)]
+    chapter = json.loads((ROOT / "notebooks" / "25_wyner.ipynb").read_text(encoding="utf-8"))
+    (source,) = ["".join(cell["source"]) for cell in chapter["cells"] if cell["id"] == "sweep-plot"]
+    assert list(ast.literal_eval(ast.parse(source).body[0].value).values()) == [round(value, 3) for value in rest]
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):

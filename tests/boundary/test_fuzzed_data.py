@@ -7,12 +7,12 @@ import archives
 import numpy as np
 import pytest
 import torch
-from fuzzing import EVERY, SETTINGS, answer, anything, finite, tensors
+from fuzzing import EVERY, NOT_TENSORS, SETTINGS, answer, anything, finite, tensors
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_course import data
-from gan_course.data import sources, toy
+from gan_course.data import pairs, sources, toy
 
 CPU = torch.device("cpu")
 TOYS = {
@@ -147,6 +147,45 @@ def test_unpaired(parts, named, sizes, batch_size):
                 assert [len(x) for x in batch] == [int(n) for n in given_sizes or [batch_size] * len(batch)]
 
 
+@given(st.lists(anything(), max_size=3))
+def test_pairs(parts):
+    source = answer(("domains", *(f"domains[{i}]" for i in range(3))), data.Pairs, *parts)
+    right = len(parts) > 1 and all(torch.is_tensor(x) and x.ndim for x in parts)
+    if source is not None:
+        assert right
+        assert len({len(x) for x in parts}) == 1
+        (batch,) = [next(source.stream(3, CPU, 0))["pairs"]]
+        assert [x.shape for x in batch] == [(3, *x.shape[1:]) for x in parts]
+
+
+CHANGES = st.sampled_from([lambda x: 1 - x, lambda x: x[:1], lambda x: x.sum(), lambda x: None, lambda x: "images"])
+
+
+@given(anything(), CHANGES | NOT_TENSORS)
+def test_changed(images, change):
+    found = answer(("images", "change", "domains"), pairs.changed, images, change)
+    assert found is None or len(found.domains[0]) == len(found.domains[1]) == len(images)
+
+
+@given(
+    st.lists(st.integers(0, 2), min_size=1, max_size=6),
+    st.lists(st.integers(0, 2), min_size=1, max_size=6),
+    SETTINGS | st.integers(0, 2**40),
+    SETTINGS | st.integers(1, 6),
+)
+def test_one_more_of_any_labels(first, second, seed, number):
+    def labelled(labels):
+        return data.Images(torch.rand(len(labels), 1, 2, 2), torch.tensor(labels), list("abc"), "name")
+
+    found = answer(
+        ("first", "second", "seed", "number"), pairs.add_one, labelled(first), labelled(second), seed, number
+    )
+    if found is not None:
+        assert torch.equal((found.labels[0] + 1) % 3, found.labels[1])
+        assert len(found) == (len(first) if number is None else int(number))
+    assert answer(("first", "second"), pairs.add_one, labelled(first), number) is None
+
+
 SOURCES = st.one_of(
     SETTINGS,
     st.lists(tensors(dims=(1, 3)), max_size=3),
@@ -206,6 +245,45 @@ def test_every_setting_of_faces(faces, name):
     for value in EVERY:
         if name != "root" or value is not None:  # that asks for the faces of this machine
             answer((name,), read, data.celeba, **{**good, name: value})
+
+
+@pytest.fixture(scope="module")
+def both_halves(tmp_path_factory):
+    """A folder of two images side by side."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("halves")
+    for number in range(2):
+        Image.fromarray(np.full((4, 8, 3), 60 * number, np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["path", "size", "channels", "swapped"])
+def test_every_setting_of_two_halves(both_halves, name):
+    good = dict(path=both_halves, size=4, channels=1, swapped=False)
+    for value in EVERY:
+        found = answer((name,), pairs.side_by_side, **{**good, name: value})
+        assert found is None or finite(*found)
+
+
+@pytest.mark.parametrize("name", ["first", "second", "size", "channels"])
+def test_every_setting_of_two_folders(both_halves, name):
+    good = dict(first=both_halves, second=both_halves, size=4, channels=1)
+    for value in EVERY:
+        found = answer((name, "path"), pairs.two_folders, **{**good, name: value})
+        assert found is None or finite(*found)
+
+
+@pytest.mark.parametrize("name", ["second", "split", "root", "seed", "number", "size"])
+def test_every_setting_of_digits(tmp_path_factory, name):
+    root = archives.make(tmp_path_factory.mktemp("digits"), ["mnist", "usps"])
+    good = dict(second="usps", split="test", root=root, seed=0, number=2, size=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        for value in EVERY:
+            if name != "root" or value is not None:  # that asks for the archives of this machine
+                found = answer((name,), pairs.digits, **{**good, name: value})
+                assert found is None or finite(found.first, found.second)
 
 
 def read(call, **settings):

@@ -127,6 +127,39 @@ def test_what_codes_of_any_kind_are_good_for(both, k, cosine):
     assert found is None or 0 <= found.accuracy <= 1
 
 
+TRUE = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def ranking():
+    """A model of true pairs."""
+    return metrics.relevance_model(TRUE, TRUE, 1, [5.0], 1, 2)
+
+
+@given(pair(dims=(2, 2)) | pair(largest=3e38) | st.tuples(anything(), anything()), st.booleans())
+def test_relevance_of_any_two_sets(ranking, both, same_shape):
+    a, b = both
+    if same_shape and isinstance(a, torch.Tensor):
+        b = a.flip(0) if a.ndim else a
+    found = answer(("first", "second"), metrics.relevance, a, b, ranking)
+    if found is None:
+        small = finite(a, b) and a.ndim == 2 and a.shape == b.shape and a.shape[1] == 2 and len(a) > 1
+        assert not (small and float(max(a.abs().max(), b.abs().max())) <= 1e6), "refused what is right"
+    else:
+        assert finite(a, b)
+        assert not wrong(found)
+        assert -1 - 1e-6 <= found.score <= 1 + 1e-6
+    assert answer(("model",), metrics.relevance, a, b, both) is None
+
+
+@given(pair(dims=(2, 2), largest=3e38) | st.tuples(anything(), anything()), SETTINGS | st.integers(1, 3))
+def test_a_model_of_any_pairs(both, negatives):
+    found = answer(
+        ("first", "second", "negatives"), metrics.relevance_model, *both, negatives=negatives, gammas=[5.0], epochs=1
+    )
+    assert found is None or not wrong((found.true, found.random))
+
+
 @given(st.one_of(anything(), tensors(dims=(2, 2), largest=1)), st.booleans(), SETTINGS | st.integers(1, 3))
 def test_information_in_anything(table, scaled, first):
     if scaled and isinstance(table, torch.Tensor) and table.is_floating_point() and table.numel():
