@@ -273,6 +273,26 @@ def test_the_normal_numbers_in_the_chapter_on_common_information_are_those_that_
     assert list(ast.literal_eval(ast.parse(source).body[0].value).values()) == [round(value, 3) for value in rest]
 
 
+def test_the_replies_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("sequences-answers.json")
+    measured, after = result["measured"], ", 440 rounds"
+    games = {
+        "200 rounds of maximum likelihood": "maximum likelihood",
+        "440 rounds of it": f"maximum likelihood, on{after}",
+        "then the game, matching-aware": f"GAN, matching-aware{after}",
+        "then the game, unaware": f"GAN, without{after}",
+    }
+    kinds = {"right replies, %": 1, "the commonest reply, %": 1, "different right replies": 0}
+    for label, game in games.items():
+        found = [f"{statistics.mean(measured[f'{game}: {kind}']):.{digits}f}" for kind, digits in kinds.items()]
+        assert row(prose, label)[1:] == found
+    right = [value for game in list(games.values())[1:] for value in measured[f"{game}: right replies, %"]]
+    assert f"between {min(right):.0f} and {max(right):.0f} for all three" in prose
+    own, replies = (measured[f"the data: {what}"] for what in ("the commonest reply, %", "different replies"))
+    assert f"{own:.1f} per cent of the data" in prose
+    assert f"of {replies} different replies in the data" in prose
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):
