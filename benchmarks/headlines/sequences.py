@@ -10,10 +10,10 @@ temperature gives.
 `sequences` has the paper's oracle and sizes, for a GPU, and fewer steps of the judge: 50 a round, on fresh fakes,
 where the paper has about 2,400 on fixed ones. `sequences-narrow` has an oracle of 500 words, sequences of 10, for one
 core; its games move by a tenth of the paper's step size and take the mean of the batch as a baseline, which the paper
-has not; beside them stands SeqGAN with its step size and no baseline. Sums (`-grammar`) and replies (`-answers`) can be judged right
-or wrong; beside the games stands maximum likelihood that goes on for as many rounds. Captions (`-coco`,
-`-coco-narrow`) are judged by BLEU against the 10,000 captions of the test file and by self-BLEU, each of 10,000
-samples, as in Texygen.
+has not; beside them stands SeqGAN with its step size and no baseline. Sums (`-grammar`) and replies (`-answers`) can
+be judged right or wrong; beside the games stands maximum likelihood that goes on for as many rounds. Captions
+(`-coco`, `-coco-narrow`) are judged by BLEU against the 10,000 captions of the test file and by self-BLEU, each of
+10,000 samples, as in Texygen.
 """
 
 import functools
