@@ -2,7 +2,9 @@
 
 `wyner`: an image of MNIST beside one of USPS whose digit is one more, both of 16 × 16 pixels. What they have in common
 is the digit, and nothing else: which image of the next digit stands there is a matter of chance. The weight λ of the
-common information is the only thing in which the games differ. Measured are
+common information is the only thing in which the games differ; it rises from 0 in the second half of the rounds. (With
+λ from the first round on and reconstructions that weigh a twentieth, a seed of 3,500 rounds found half of the hundred
+images that this one should find: P@100 0.54 for λ = 0.) Measured are
 
 * retrieval: each MNIST image of 2,000 test pairs orders their USPS images by the cosine of the common codes; right are
   those whose digit is one more. P@100 and mAP;
@@ -103,11 +105,20 @@ def features() -> nn.Module:
     return nn.Sequential(nn.Flatten(), networks.mlp(SIZE**2, [WIDE], WIDE // 2, leaky), leaky())
 
 
+class Rising(games.VariationalWyner):
+    """The pairs first, and from the middle of the training on more and more of the common information's weight."""
+
+    def model_loss(self, batch: games.base.Batch) -> dict[str, Tensor]:
+        """The terms; those of the information times a factor that rises from 0 to 1 in the second half."""
+        now = max(0.0, 2 * self.progress - 1)
+        return {name: term * now if "information" in name else term for name, term in super().model_loss(batch).items()}
+
+
 def game(weight: float) -> games.VariationalWyner:
     """One weight of the common information."""
     half = WIDE // 2
     head = functools.partial(networks.mlp, hidden=[half], activation=leaky)
-    return games.VariationalWyner(
+    return Rising(
         networks.Towers(head(2 * half, outputs=COMMON), seeing(half), seeing(half)),
         networks.Towers(head(COMMON + half, outputs=LOCAL), None, seeing(half)),
         networks.Towers(head(COMMON + half, outputs=LOCAL), None, seeing(half)),
@@ -118,12 +129,12 @@ def game(weight: float) -> games.VariationalWyner:
         COMMON,
         LOCAL,
         LOCAL,
-        common_information=weight,
-        reconstructions=dict.fromkeys(("x", "y", "x from y", "y from x"), 0.05),
+        common_information=dict.fromkeys(("model", "x to y", "y to x"), weight),
+        reconstructions=dict.fromkeys(("x", "y", "x from y", "y from x"), 1.0),
         ratio=lambda inputs: networks.mlp(inputs, [WIDE]),
         x_features=features(),
         y_features=features(),
-        optimizer={"ratios": games.adam(2e-3, betas=(0.5, 0.99)), "model": games.adam(1e-3, betas=(0.5, 0.99))},
+        optimizer={"ratios": games.adam(4e-3, betas=(0.5, 0.99)), "model": games.adam(2e-3, betas=(0.5, 0.99))},
         rate=games.linear_decay,
         average=0.99,
     )
@@ -202,7 +213,7 @@ EXPERIMENT = Experiment(
     title="The variational Wyner model: MNIST and USPS digits that are one more",
     chapter="25_wyner",
     seeds=range(2),
-    games={f"λ = {weight:g}": Play(functools.partial(game, weight), 3_500, 64) for weight in WEIGHTS},
+    games={f"λ = {weight:g}": Play(functools.partial(game, weight), 2_500, 64) for weight in WEIGHTS},
     data=lambda: data.Paired(digits("train").first, digits("train").second),
     measure=measure,
     marks=marks,
