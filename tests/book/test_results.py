@@ -293,6 +293,25 @@ def test_the_replies_in_the_chapter_are_those_that_were_measured():
     assert f"of {replies} different replies in the data" in prose
 
 
+def test_the_captions_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("sequences-coco-narrow.json")
+
+    def scores(who, kind, where=""):
+        values = [result["measured"][f"{who}: {kind}-{n}{where}"] for n in (2, 3, 4)]
+        return " / ".join(f"{(v[0] if isinstance(v, list) else v):.3f}"[1:] for v in values)
+
+    teacher, (game,) = "maximum likelihood", {name.split(":")[0] for name in result["measured"] if "SeqGAN" in name}
+    for kind, label in (("BLEU", ", one seed"), ("self-BLEU", ", self-BLEU")):
+        assert row(prose, f"here{label}")[1:3] == [scores(teacher, kind), scores(game, kind)]
+    assert row(prose, "here, temperature 0.9")[1] == scores(teacher, "BLEU", " at temperature 0.9")
+    assert row(prose, "here, temperature 0.9, self-BLEU")[1] == scores(teacher, "self-BLEU", " at temperature 0.9")
+    real = [scores("training captions", kind) for kind in ("BLEU", "self-BLEU")]
+    assert "reach {} with a self-BLEU of {}:".format(*real) in prose
+    for label, kind in (("Texygen {cite}`zhu2018texygen`", "BLEU"), ("Texygen, self-BLEU", "self-BLEU")):
+        published = [[result["published"][f"{who}: {kind}-{n}"]["value"] for n in (2, 3, 4)] for who in (teacher, game)]
+        assert row(prose, label)[1:3] == [" / ".join(values) for values in published]
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):
