@@ -327,6 +327,24 @@ def test_the_captions_in_the_chapter_are_those_that_were_measured():
         assert row(prose, label)[1:3] == [" / ".join(values) for values in published]
 
 
+def test_the_digits_that_are_one_more_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("wyner.json")
+    for start, quantity, digits in (
+        ("P@100", "retrieval of USPS by MNIST: P@100", 3),
+        ("mAP", "retrieval of USPS by MNIST: mAP", 3),
+        ("digit from the common code, %", "digit read off the common code of MNIST, %", 1),
+        ("digit from the local code, %", "digit read off the local code of MNIST, %", 1),
+        ("MNIST to USPS right, %", "MNIST to USPS: the digit is one more, %", 1),
+        ("USPS to MNIST right, %", "USPS to MNIST: the digit is one less, %", 1),
+        ("pairs from the prior right, %", "pairs from the prior: the digit is one more, %", 1),
+        ("Fréchet distance, MNIST", "Fréchet distance, MNIST (LeNet features)", 1),
+        ("Fréchet distance, USPS", "Fréchet distance, USPS (LeNet features)", 1),
+        ("information by its own ratio, nats", "estimated information, model, nats", 2),
+    ):
+        found = [result["measured"][f"λ = {weight}: {quantity}"] for weight in ("0", "0.1", "0.3", "1")]
+        assert row(prose, start)[1:] == [f"{statistics.mean(values):.{digits}f}" for values in found]
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):
