@@ -236,8 +236,11 @@ def measure_oracle(game: games.base.Game, size: int) -> dict[str, float]:
         judge.cpu()
     if isinstance(game, Taught):
         return figures | {MARGIN: margin(pair, list(frontier.values()))}
-    names = [(f"{name} at temperature {t:g}", i) for t in frontier for i, name in enumerate((NLL_ORACLE, NLL_TEST))]
-    return figures | {name: frontier[float(name.rsplit(" ", 1)[1])][i] for name, i in names}
+    return figures | {
+        f"{name} at temperature {t:g}": value
+        for t, cooled in frontier.items()
+        for name, value in zip((NLL_ORACLE, NLL_TEST), cooled, strict=True)
+    }
 
 
 def marks_oracle(size: int) -> dict[str, float]:
@@ -279,6 +282,11 @@ def sums(n: int, seed: int) -> Tensor:
     return SUMS.encode(text.arithmetic(n, seed=seed), WORDS).tokens
 
 
+def mean_words(lines: list[str]) -> float:
+    """How long lines are."""
+    return sum(len(line.split()) for line in lines) / len(lines)
+
+
 def measure_sums(game: games.base.Game) -> dict[str, float]:
     """Share of right sums, how many kinds there are, how long they are, and the likelihood of the data."""
     with torch.random.fork_rng(devices=[]):
@@ -287,7 +295,7 @@ def measure_sums(game: games.base.Game) -> dict[str, float]:
     return {
         "right sums, %": 100 * found.valid,
         f"different right sums of {SAMPLES:,}": found.distinct,
-        "words of a sum": sum(len(line.split()) for line in lines) / len(lines),
+        "words of a sum": mean_words(lines),
         NLL_TEST: metrics.word_nll(game.generator, sums(TEST, 1)).nll,
     }
 
@@ -297,7 +305,7 @@ def marks_sums() -> dict[str, float]:
     lines = text.arithmetic(SAMPLES, seed=2)
     return {
         f"the grammar: different right sums of {SAMPLES:,}": len(set(lines)),
-        "the grammar: words of a sum": sum(len(line.split()) for line in lines) / len(lines),
+        "the grammar: words of a sum": mean_words(lines),
     }
 
 
@@ -355,18 +363,18 @@ def marks_captions() -> dict[str, float]:
 
 def on_captions(full: bool) -> Experiment:
     """Captions; the narrow version gives each word the reward of the whole sentence, without rollouts."""
+    length, rounds = (38, (12_500, 500, 200)) if full else (20, ROUNDS)
+    teaching, total = rounds[0], sum(rounds)
 
     def settings() -> Settings:
         more = {"padding": language().padding, "start": language().start}
         if full:
-            return Settings(len(language()), 38, 12_500, 500, 200, judge_steps=50, filters=None, **more)
-        return Settings(len(language()), 20, ROUNDS[0], ROUNDS[1], ROUNDS[2], rate=1e-3, hidden=64, **more)
+            return Settings(len(language()), length, *rounds, judge_steps=50, filters=None, **more)
+        return Settings(len(language()), length, *rounds, rate=1e-3, hidden=64, **more)
 
     def seqgan_of() -> Taught:
         return seqgan(settings(), 1e-4) if full else seqgan(settings(), values="sentence", baseline="mean")
 
-    length = 38 if full else 20
-    teaching, total = (12_500, 13_200) if full else (ROUNDS[0], sum(ROUNDS))
     plays = {
         "maximum likelihood": Play(lambda: likelihood(settings().writer), teaching, BATCH),
         "SeqGAN": Play(seqgan_of, total, BATCH),
@@ -425,6 +433,11 @@ def asked(mismatched: bool) -> Taught:
     return Taught(play, (TAUGHT, JUDGED, PLAYED), 3e-3)
 
 
+def commonest(said: list[str]) -> float:
+    """Per cent of the reply that is said most often."""
+    return 100 * Counter(said).most_common(1)[0][1] / len(said)
+
+
 def measure_replies(game: games.base.Game) -> dict[str, float]:
     """Of one reply to each of 5,000 questions."""
     questions, replies, lines = dialogues(TEST, 1)
@@ -432,7 +445,7 @@ def measure_replies(game: games.base.Game) -> dict[str, float]:
         said = talk().decode(game.generator.sample(len(questions), questions.to(game.device)).cpu())
     return {
         "right replies, %": 100 * sum(map(text.is_answer, lines, said)) / len(said),
-        "the commonest reply, %": 100 * Counter(said).most_common(1)[0][1] / len(said),
+        "the commonest reply, %": commonest(said),
         "different replies": len(set(said)),
         "different right replies": len(
             {reply for q, reply in zip(lines, said, strict=True) if text.is_answer(q, reply)}
@@ -445,7 +458,7 @@ def marks_replies() -> dict[str, float]:
     """The data's own replies."""
     said = [reply for _, reply in text.dialogues(TEST, seed=1)]
     return {
-        "the data: the commonest reply, %": 100 * Counter(said).most_common(1)[0][1] / len(said),
+        "the data: the commonest reply, %": commonest(said),
         "the data: different replies": len(set(said)),
     }
 
