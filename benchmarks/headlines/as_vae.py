@@ -11,7 +11,9 @@ What the paper leaves open is chosen here: the networks, which its text lost; co
 autoregressive flow of two layers in place of 80 planar ones; the mean of the pixels where samples are compared, as the
 data are means too; three steps of the ratios for one of the model. And the law that the ratios compare with: data and
 prior, which stand still (`reference="fixed"`). With the paper's, the marginals of the other joint, the codes ran away
-from the prior in a try-out of the narrow version (800 rounds: 1,790 nats, against 171); it is played beside the others.
+from the prior in a try-out of the narrow version (800 rounds: 1,790 nats, against 171). A ratio learned from batches of
+128 cannot report the tens of nats that a code here holds of its image either; what is known of it need not be learned
+(`reference="encoder"`: 131 nats after 800 rounds, as the VAE's 130). Both are played beside the others.
 """
 
 import functools
@@ -59,6 +61,7 @@ def vae(narrow: bool = False, flowing: bool = False) -> games.VAE:
 def as_vae(narrow: bool = False, variant: str = "full", reference: str = "fixed") -> games.ASVAE:
     """AS-VAE: whole, with a ratio for each half, or one half."""
     names = {"full": ("encoder_ratio", "decoder_ratio"), "reconstruction": ("encoder_ratio",)}[variant]
+    names = [name for name in names if (name, reference) != ("encoder_ratio", "encoder")]
     return games.ASVAE(
         *maps(narrow, 2 * CODE),
         CODE,
@@ -98,6 +101,7 @@ def experiment(narrow: bool, rounds: int) -> Experiment:
     make = {
         "AS-VAE": functools.partial(as_vae, narrow),
         "AS-VAE-r": functools.partial(as_vae, narrow, "reconstruction"),
+        "AS-VAE, the encoder's density known": functools.partial(as_vae, narrow, reference="encoder"),
         "AS-VAE, the paper's reference": functools.partial(as_vae, narrow, reference="marginals"),
         "VAE with a flow": functools.partial(vae, narrow, flowing=True),
         "VAE": functools.partial(vae, narrow),

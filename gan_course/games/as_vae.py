@@ -12,12 +12,13 @@ from gan_course.games.codes import trying, zeros
 from gan_course.games.laws import Law
 from gan_course.games.likelihood import VAE
 from gan_course.objectives.base import checked
+from gan_course.objectives.densities import standard_log_density
 from gan_course.objectives.density_ratio import logistic_loss
 
 HALVES = {"full": ("encoder", "decoder"), "reconstruction": ("encoder",), "generation": ("decoder",)}
 """Which joint laws a variant draws from, and so which of the two ratios it learns."""
 RELAXATIONS = ("draw", "mean")
-REFERENCES = ("marginals", "fixed")
+REFERENCES = ("marginals", "fixed", "encoder")
 
 
 class ASVAE(VAE):
@@ -53,6 +54,16 @@ class ASVAE(VAE):
     \mathrm{KL}(p_\theta\,\|\,q_\phi) - H(q) - H(p)$, and the first ratio compares codes of the same samples, as in
     mescheder2017avb.
 
+    With `reference="encoder"`, ours too, nothing is learned that is known. The density of the encoder's codes is, so
+    that the first ratio, the same as above, needs no network: the first half is the VAE. The second compares the two
+    joint laws with each other, as ALI does,
+
+    $$f_2^* = \log\frac{p_\theta(x, z)}{q(x)\,p(z)}
+      = \log\frac{q_\phi(z\mid x)}{p(z)} + g^*(x, z),\qquad
+      g^* = \log\frac{p_\theta(x, z)}{q_\phi(x, z)},$$
+
+    and only $g$ is learned. Objective and gradient are those of `fixed`.
+
     A round is `ratio_steps` of the ratios, then one of the model. Bounds on the likelihood, codes, reconstructions and
     samples are those of `VAE`.
     """
@@ -82,8 +93,8 @@ class ASVAE(VAE):
             latent_size: as in `VAE`.
             likelihood: as in `VAE`; $p_\theta(x\mid z)$.
             encoder_ratio: $f_1$, called with samples and codes, to scores `(n,)`: `networks.JointDiscriminator`. For
-                `full` and `reconstruction`.
-            decoder_ratio: $f_2$, likewise. For `full` and `generation`.
+                `full` and `reconstruction`, unless the reference is `encoder`.
+            decoder_ratio: $f_2$, or $g$ where the reference is `encoder`, likewise. For `full` and `generation`.
             variant: `full`, `reconstruction` or `generation`: both halves of the objective, its first or its second.
             ratio_steps: the ratios' steps in a round, or a function of the round, counted from 0.
             relaxation: what stands for $x\sim p_\theta(x\mid z)$: `draw`, the law's `relaxed_sample`, which for normal
@@ -91,7 +102,8 @@ class ASVAE(VAE):
                 mean, as grey levels are taken for means: then the decoder is deterministic where it is compared.
             temperature: of the binary concrete law.
             reference: what each joint law is compared with: `marginals`, the product of the other law's marginals, as
-                in the paper; or `fixed`, data and prior.
+                in the paper; `fixed`, data and prior; or `encoder`: the first with data and prior, by its known
+                density, the second with the first.
             optimizer: makes both optimisers, or a dict with the keys `ratios` and `model`; Adam with 1e-3 for the
                 ratios and 5e-4 for the model by default.
             rate: factor on both learning rates as a function of progress.
@@ -99,7 +111,8 @@ class ASVAE(VAE):
 
         Raises:
             ValueError: for a variant that does not exist, a ratio network that it needs and has not or has and does
-                not need, and networks whose sizes disagree.
+                not need, networks whose sizes disagree, and a reconstruction half with the reference `encoder`, which
+                has nothing to learn by a ratio: it is `VAE`.
         """
         super().__init__(encoder, decoder, latent_size, likelihood, None, rate, flow)
         check_learning(optimizer, rate)
@@ -115,10 +128,19 @@ class ASVAE(VAE):
         self.temperature = float(temperature)
         self.ratio_steps = ratio_steps if callable(ratio_steps) else whole("ratio_steps", ratio_steps)
         self.ratios = nn.ModuleDict()
+        learned = [half for half in HALVES[variant] if (half, reference) != ("encoder", "encoder")]
+        if not learned:
+            raise ValueError(
+                f"variant={variant!r} with reference='encoder' has no ratio to learn: it is games.VAE; take that, or "
+                "another reference"
+            )
         for half, ratio in (("encoder", encoder_ratio), ("decoder", decoder_ratio)):
-            if (half in HALVES[variant]) != (ratio is not None):
+            if (half in learned) != (ratio is not None):
                 asked = f"needs {'an' if half == 'encoder' else 'a'}" if ratio is None else "takes no"
-                raise ValueError(f"variant={variant!r} {asked} {half}_ratio; it learns: {', '.join(HALVES[variant])}")
+                raise ValueError(
+                    f"variant={variant!r} with reference={reference!r} {asked} {half}_ratio; it learns: "
+                    f"{', '.join(learned)}"
+                )
             if ratio is not None:
                 instance(f"{half}_ratio", ratio, nn.Module, "a torch.nn.Module")
                 self.ratios[half] = ratio
@@ -181,14 +203,16 @@ class ASVAE(VAE):
         with torch.no_grad():
             prior, codes = self.noise(len(x)), self.drawn_codes(x)
             made = self.drawn_samples(prior)
-            if self.reference == "fixed":
+            if self.reference == "encoder":
+                against = {"decoder": (x, codes)}
+            elif self.reference == "fixed":
                 other = x, self.noise(len(x))
                 against = {"encoder": other, "decoder": other}
             else:  # the samples made with new codes, and each code with the sample of its neighbour
                 against = {"encoder": (made, self.noise(len(x))), "decoder": (x, codes.roll(1, 0))}
-        pairs = {"encoder": ((x, codes), against["encoder"]), "decoder": ((made, prior), against["decoder"])}
+        own = {"encoder": (x, codes), "decoder": (made, prior)}
         return {
-            f"{half} ratio": logistic_loss(*(checked(ratio(*pair), len(x)) for pair in pairs[half]))
+            f"{half} ratio": logistic_loss(*(checked(ratio(*pair), len(x)) for pair in (own[half], against[half])))
             for half, ratio in self.ratios.items()
         }
 
@@ -196,17 +220,25 @@ class ASVAE(VAE):
         r"""$-\mathcal L$ on a batch, in its terms: how well each map gives back the other's draws, and the ratios."""
         self._check_batch(x)
         terms = {}
-        if "encoder" in self.ratios:
-            z = self.drawn_codes(x)
+        known = self.reference == "encoder"
+        if "encoder" in HALVES[self.variant]:
+            z, divergence = self._codes_and_divergence(x) if known else (self.drawn_codes(x), None)
             parameters = self.decoder(z)
             self.likelihood.check_parameters(parameters, x)
             terms["samples"] = -self.likelihood.log_probability(parameters, x).mean()
-            terms["encoder ratio"] = checked(self.ratios["encoder"](x, z), len(x)).mean()
-        if "decoder" in self.ratios:
+            ratio = divergence if known else checked(self.ratios["encoder"](x, z), len(x))
+            terms["encoder ratio"] = ratio.mean()
+        if "decoder" in HALVES[self.variant]:
             z = self.noise(len(x))
             made = self.drawn_samples(z)
-            terms["codes"] = -self.log_posterior(made, z).mean()
-            terms["decoder ratio"] = checked(self.ratios["decoder"](made, z), len(x)).mean()
+            ratio = checked(self.ratios["decoder"](made, z), len(x))
+            if known:  # what is known of the ratio cancels what comes through the samples; the encoder's part stays
+                posterior = self.log_posterior(made.detach(), z)
+                ratio = ratio + posterior.detach() - standard_log_density(z)
+            else:
+                posterior = self.log_posterior(made, z)
+            terms["codes"] = -posterior.mean()
+            terms["decoder ratio"] = ratio.mean()
         return terms
 
     def _check_batch(self, x: Tensor) -> None:

@@ -133,20 +133,23 @@ class VAE(Game):
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         """The negative evidence lower bound in nats per sample, in its two terms, with one draw of the latents."""
         self._check_data(x)
-        mean, log_variance = self.encode(x)
-        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        if self.flow is None:
-            divergence = gaussian_kl(mean, log_variance)
-        else:
-            before = gaussian_log_density(z, mean, log_variance)
-            z, log_determinant = self.flow(z)
-            divergence = before - log_determinant - standard_log_density(z)
+        z, divergence = self._codes_and_divergence(x)
         parameters = self.decoder(z)
         self.likelihood.check_parameters(parameters, x)
         return {
             "reconstruction": -self.likelihood.log_probability(parameters, x).mean(),
             "divergence": divergence.mean(),
         }
+
+    def _codes_and_divergence(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""A code of each sample, and $\mathrm{KL}(q(z\mid x)\,\|\,p(z))$: by formula, or with a flow by that draw."""
+        mean, log_variance = self.encode(x)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        if self.flow is None:
+            return z, gaussian_kl(mean, log_variance)
+        before = gaussian_log_density(z, mean, log_variance)
+        z, log_determinant = self.flow(z)
+        return z, before - log_determinant - standard_log_density(z)
 
     def turns(self) -> list[Turn]:
         """One player."""

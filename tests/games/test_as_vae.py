@@ -1,6 +1,7 @@
 """AS-VAE: its terms by hand, a linear case with a known optimum, ratios that learn by nothing but their own loss."""
 
 import functools
+import itertools
 import math
 
 import pytest
@@ -72,9 +73,16 @@ def fixed(w, s, a, t):
     return first, second + torch.tensor([0, 0, qz[0] - pz[0], qz[1] - pz[1]])
 
 
+def joints(w, s, a, t):
+    """The ratio of the joints themselves, the only one to learn where the encoder's density is known."""
+    first, second = fixed(w, s, a, t)
+    return None, second - first
+
+
 def linear(w=1.0, s=0.8, a=0.3, t=0.6, ratios=None, scale="fixed", **settings):
     first, second = ratios or optimal(w, s, a, t)
-    parts = dict(encoder_ratio=Quadratic(first.clone()), decoder_ratio=Quadratic(second.clone()))
+    named = {"encoder_ratio": first, "decoder_ratio": second}
+    parts = {name: None if values is None else Quadratic(values.clone()) for name, values in named.items()}
     parts |= {name: settings.pop(name) for name in list(parts) if name in settings}
     return games.ASVAE(Map(a, t), Scale(w), 1, games.Gaussian(s, scale), **parts, **settings)
 
@@ -96,11 +104,18 @@ def covariances(w, s, a, t):
     return q, p
 
 
-@pytest.mark.parametrize("ratios", [optimal, fixed])
-@pytest.mark.parametrize("variant", ["full", "reconstruction", "generation"])
+@pytest.mark.parametrize(
+    ("variant", "ratios"),
+    [
+        *itertools.product(("full", "reconstruction", "generation"), (optimal, fixed)),
+        ("full", joints),
+        ("generation", joints),
+    ],
+)
 def test_the_slope_is_that_of_the_divergence_between_the_joints(variant, ratios):
     """Of both directions, of the VAE's alone, or of the other alone: whatever law the ratios have to do with."""
     unused = {"reconstruction": {"decoder_ratio": None}, "generation": {"encoder_ratio": None}}.get(variant, {})
+    unused |= {"reference": "encoder"} if ratios is joints else {}
     game = linear(variant=variant, scale="learned", ratios=ratios(1.0, 0.8, 0.3, 0.6), **unused)
     torch.manual_seed(0)
     x = STD * torch.randn(400_000, 1)
@@ -132,26 +147,29 @@ def test_the_known_optimum_of_the_linear_case():
     assert_close(optimal(**best())[0], optimal(**best())[1])  # equal joints have equal marginals: one ratio
 
 
-@pytest.mark.parametrize(("reference", "ratios"), [("marginals", optimal), ("fixed", fixed)])
+@pytest.mark.parametrize(("reference", "ratios"), [("marginals", optimal), ("fixed", fixed), ("encoder", joints)])
 def test_the_ratios_learn_what_corollary_1_1_says(reference, ratios):
-    zeros = torch.zeros(4), torch.zeros(4)
+    exact = [values for values in ratios(1.0, 0.8, 0.3, 0.6) if values is not None]
+    zeros = (None, *[torch.zeros(4)] * len(exact))[-2:]
     game = linear(ratios=zeros, reference=reference, optimizer=games.adam(2e-2, (0.9, 0.999)))
     fit(game, LINE, rounds=600, batch_size=500, players=["ratios"])
-    for ratio, exact in zip(game.ratios.values(), ratios(1.0, 0.8, 0.3, 0.6), strict=True):
-        assert_close(ratio.values.detach(), exact, atol=0.25, rtol=0)
+    for ratio, values in zip(game.ratios.values(), exact, strict=True):
+        assert_close(ratio.values.detach(), values, atol=0.25, rtol=0)
     assert game.decoder.w == 1  # and the model stood still
 
 
 @pytest.mark.parametrize(
-    ("variant", "reference"), [("full", "marginals"), ("full", "fixed"), ("reconstruction", "marginals")]
+    ("variant", "reference"),
+    [("full", "marginals"), ("full", "fixed"), ("full", "encoder"), ("reconstruction", "marginals")],
 )
 def test_training_finds_the_known_optimum(variant, reference):
     unused = {} if variant == "full" else {"decoder_ratio": None}
+    zeros = None if reference == "encoder" else torch.zeros(4), torch.zeros(4)
     rates = {"ratios": games.adam(2e-2, (0.9, 0.999)), "model": games.adam(5e-3, (0.9, 0.999))}
     settings = dict(
         variant=variant, reference=reference, ratio_steps=3, optimizer=rates, rate=games.cosine_decay, **unused
     )
-    game = linear(w=0.4, a=0.1, t=1.0, ratios=(torch.zeros(4), torch.zeros(4)), **settings)
+    game = linear(w=0.4, a=0.1, t=1.0, ratios=zeros, **settings)
     fit(game, LINE, rounds=500, batch_size=500)
     entropy = 0.5 * math.log(2 * math.pi * math.e * LINE.var().item())
     assert -game.log_weights(LINE).mean().item() == pytest.approx(entropy, abs=0.03)
@@ -197,6 +215,29 @@ def test_the_terms_by_hand(flow, relaxation):
         assert_close(terms[name], term, msg=name)
 
 
+@pytest.mark.parametrize("flow", [None, networks.PlanarFlow(3, 2)])
+def test_the_terms_by_hand_where_the_encoder_is_known(flow):
+    """The VAE's bound for samples; for codes -log p(z) + g in value, and the encoder's likelihood in slope."""
+    game, x = small(flow=flow, reference="encoder", encoder_ratio=None), pixels()
+    torch.manual_seed(7)
+    terms = game.loss(x)
+    torch.manual_seed(7)
+    vae = games.VAE.loss(game, x)
+    prior = torch.randn(40, 3)
+    made = game.drawn_samples(prior)
+    assert_close(terms["samples"], vae["reconstruction"])
+    assert_close(terms["encoder ratio"], vae["divergence"])
+    g = game.ratios["decoder"](made, prior).mean()
+    log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(prior).sum(1).mean()
+    assert_close(terms["codes"] + terms["decoder ratio"], g - log_prior)
+    encoder, decoder = list(game.encoder.parameters()), list(game.decoder.parameters())
+    found = torch.autograd.grad(terms["codes"] + terms["decoder ratio"], encoder + decoder)
+    wanted = torch.autograd.grad(-game.log_posterior(made.detach(), prior).mean(), encoder)
+    wanted += torch.autograd.grad(g, decoder)
+    for one, other in zip(found, wanted, strict=True):
+        assert_close(one, other)
+
+
 def test_the_ratios_losses_by_hand():
     game, x = small(), pixels()
     torch.manual_seed(7)
@@ -217,6 +258,13 @@ def test_the_ratios_losses_by_hand():
     assert_close(against["encoder ratio"], logistic_loss(f1(x, codes), f1(x, other)))
     assert_close(against["decoder ratio"], logistic_loss(f2(made, prior), f2(x, other)))
     assert all(term.grad_fn is not None for term in terms.values())
+    known = small(reference="encoder", encoder_ratio=None)
+    torch.manual_seed(7)
+    (loss,) = known.ratios_loss(x).values()
+    torch.manual_seed(7)
+    prior, codes = torch.randn(40, 3), known.drawn_codes(x)  # the encoder's pairs themselves
+    g = known.ratios["decoder"]
+    assert_close(loss, logistic_loss(g(known.drawn_samples(prior), prior), g(x, codes)))
     assert not any(p.grad is not None for p in game.parameters())
     sum(terms.values()).backward()
     for name, p in game.named_parameters():
@@ -308,10 +356,12 @@ def test_samples_and_reconstructions():
     [
         (lambda: small(variant="r"), "variant='r' was given; choose one of full, reconstruction, generation"),
         (lambda: small(relaxation="gumbel"), "relaxation='gumbel' was given; choose one of draw, mean"),
-        (lambda: small(reference="data"), "reference='data' was given; choose one of marginals, fixed"),
-        (lambda: small(encoder_ratio=None), "variant='full' needs an encoder_ratio"),
-        (lambda: small("generation", decoder_ratio=None), "variant='generation' needs a decoder_ratio"),
-        (lambda: small("generation", encoder_ratio=nn.Identity()), "variant='generation' takes no encoder_ratio"),
+        (lambda: small(reference="data"), "reference='data' was given; choose one of marginals, fixed, encoder"),
+        (lambda: small(reference="encoder"), "reference='encoder' takes no encoder_ratio; it learns: decoder"),
+        (lambda: small("reconstruction", reference="encoder"), "has no ratio to learn: it is games.VAE"),
+        (lambda: small(encoder_ratio=None), "variant='full' with reference='marginals' needs an encoder_ratio"),
+        (lambda: small("generation", decoder_ratio=None), "reference='marginals' needs a decoder_ratio"),
+        (lambda: small("generation", encoder_ratio=nn.Identity()), "reference='marginals' takes no encoder_ratio"),
         (lambda: small(ratio_steps=0), "ratio_steps=0 was given"),
         (lambda: small(temperature=0.0), "temperature=0.0 was given"),
         (lambda: small(latent_size=4), "the decoder cannot take codes of latent_size=4"),
