@@ -235,6 +235,37 @@ class TwoAgents(Game):
         return [Turn("agents", [self.first, self.second], self.loss, 1, chosen(self.optimizer, "agents"), self.rate)]
 
 
+class Negatives(nn.Module):
+    """Generated sequences that a discriminator sees several times, as in yu2017seqgan, before new ones are drawn.
+
+    They are handed out in batches, in a new order in each pass; the last batch of a pass is filled up from its
+    beginning. Kept in buffers, so that a checkpoint holds them.
+    """
+
+    def __init__(self, size: int, length: int, passes: int):
+        """`size`: sequences that are kept; `length`: words of each; `passes`: over all of them until new ones come."""
+        super().__init__()
+        self.size, self.passes = whole("pool", size, most=10**7), whole("passes", passes)
+        self.register_buffer("kept", torch.zeros(size, length, dtype=torch.int64))
+        self.register_buffer("handed", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, n: int, draw: Callable[[int], Tensor]) -> Int64[Tensor, "n t"]:
+        """`n` of them; `draw(m)` makes `m` new ones. Raises ValueError if there are fewer than `n`."""
+        if n > self.size:
+            raise ValueError(f"pool={self.size} was given for batches of {n}; keep at least one batch of negatives")
+        in_a_pass = -(-self.size // n)
+        handed = int(self.handed) % (self.passes * in_a_pass)
+        if handed == 0:
+            sizes = [len(part) for part in torch.arange(self.size).split(SCORED_AT_ONCE)]
+            self.kept.copy_(torch.cat([draw(size) for size in sizes]))
+        if handed % in_a_pass == 0:
+            self.kept.copy_(self.kept[torch.randperm(self.size, device=self.kept.device)])
+        rows = torch.arange(n, device=self.kept.device) + handed % in_a_pass * n
+        self.handed.fill_(handed + 1)
+        return self.kept[rows % self.size]
+
+
 class SeqGAN(SequenceGame):
     r"""A generator of words whose reward is what the discriminator thinks of them (yu2017seqgan).
 
@@ -251,10 +282,13 @@ class SeqGAN(SequenceGame):
       random length of each sequence.
 
     Rewards are given in evaluation mode: dropout would be noise in them. A round is `discriminator_steps` steps of the
-    discriminator, each with fakes drawn for it, and then those of the generator; the paper has 1 beside 15 passes over
-    its data. Train the generator by `MaximumLikelihood` first and make this game after that, since the lagged copy is
-    taken here (or call `catch_up`); then let the judge learn alone, `fit(game, ..., players=["discriminator"])`.
-    The buffer `reward` holds the last mean reward of whole sentences, which `fit` records.
+    discriminator, each with fakes drawn for it, and then those of the generator. The paper has 1 of these after 15
+    passes over 10,000 sequences, in batches of 64, with new fakes for every three: `discriminator_steps=15 * 157`,
+    `pool=10_000`.
+
+    Train the generator by `MaximumLikelihood` first and make this game after that, since the lagged copy is taken here
+    (or call `catch_up`); then let the judge learn alone, `fit(game, ..., players=["discriminator"])`. The buffer
+    `reward` holds the last mean reward of whole sentences, which `fit` records.
     """
 
     def __init__(
@@ -273,6 +307,8 @@ class SeqGAN(SequenceGame):
         generator_steps: int = 1,
         optimizer: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
         rate: Callable[[float], float] = constant,
+        pool: int = 0,
+        passes: int = 3,
     ):
         """A game of two about words.
 
@@ -295,6 +331,9 @@ class SeqGAN(SequenceGame):
             optimizer: makes both optimisers, or a dict with the keys `generator` and `discriminator`. The paper has
                 `{"generator": clipped(adam(0.01, (0.9, 0.999)), 5.0), "discriminator": adam(1e-4, (0.9, 0.999))}`.
             rate: factor on both learning rates as a function of progress.
+            pool: fakes that are drawn at once for the discriminator and kept; the paper has 10,000. 0: new ones for
+                every step.
+            passes: of the discriminator over a pool before the next one is drawn; the paper has 3.
         """
         super().__init__(generator, optimizer, rate)
         check_parts(discriminator=discriminator)
@@ -322,6 +361,10 @@ class SeqGAN(SequenceGame):
         self.discriminator_steps = whole("discriminator_steps", discriminator_steps)
         self.generator_steps = whole("generator_steps", generator_steps)
         self.discriminator, self.lagged = discriminator, lagged(generator)
+        whole("pool", pool, least=0)
+        if pool and generator.conditional:
+            raise ValueError(f"pool={pool} was given; replies belong to the histories of their batch: leave it at 0")
+        self.negatives = Negatives(pool, generator.length, whole("passes", passes)) if pool else None
         self.register_buffer("reward", torch.zeros(()))
 
     def scores(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, " n"]:
@@ -357,9 +400,12 @@ class SeqGAN(SequenceGame):
         return policy_gradient.rollout_values(found, final)
 
     def discriminator_loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The discriminator's terms, with fakes drawn for it."""
+        """The discriminator's terms, with fakes drawn for it, or kept for it."""
         real, condition = self.parted(batch)
-        fake = self.generator.sample(len(real), condition)
+        if self.negatives is None:
+            fake = self.generator.sample(len(real), condition)
+        else:
+            fake = self.negatives(len(real), self.generator.sample)
         return self.judged(real, fake, condition) | self._decayed()
 
     def judged(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, Tensor]:

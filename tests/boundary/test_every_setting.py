@@ -202,8 +202,8 @@ CALLS = {
     games.SeqGAN: (
         dict(generator=WRITER, discriminator=networks.SequenceCNN(3, 2, 2, (1,), 2), objective="minimax")
         | dict(values="rollouts", rollouts=2, keep=0.8, reward="score", baseline="mean", teacher=0.1, decay=0.1)
-        | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant),
-        ("rollouts", "keep", "teacher", "decay", "discriminator_steps", "generator_steps"),
+        | dict(discriminator_steps=1, generator_steps=1, optimizer=games.sgd(), rate=games.constant, pool=4, passes=2),
+        ("rollouts", "keep", "teacher", "decay", "discriminator_steps", "generator_steps", "pool", "passes"),
     ),
     games.RankGAN: (
         dict(generator=WRITER, discriminator=networks.SequenceCNN(3, 2, 2, (1,), 2), sharpness=1.0, values="sentence")

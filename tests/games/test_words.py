@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from gan_course import checkpoint, data, fit, games, networks, objectives
 from gan_course.data import text
+from gan_course.games.words import Negatives
 from gan_course.objectives import policy_gradient
 
 WORDS, LENGTH = 4, 5
@@ -210,12 +211,47 @@ def test_it_learns_what_its_judge_likes():
     assert history.frame["reward"].iloc[-3:].mean() > 0.6
 
 
-def test_a_broken_training_goes_on_bit_for_bit(tmp_path):
-    through, broken = seqgan(), seqgan()
+def test_negatives_are_kept_for_some_passes():
+    """Ten of them in batches of four, so three batches a pass, of which the last begins again: two passes, then new."""
+    drawn, pool = [], Negatives(10, LENGTH, passes=2)
+
+    def draw(n):
+        drawn.append(n)
+        return torch.arange(10 * len(drawn), 10 * len(drawn) + n)[:, None].expand(n, LENGTH)
+
+    torch.manual_seed(0)
+    batches = [pool(4, draw)[:, 0] for _ in range(9)]
+    assert drawn == [10, 10]
+    for first, wanted in ((0, 10), (3, 10), (6, 20)):
+        one = torch.cat(batches[first : first + 3])
+        assert sorted(one[:10].tolist()) == list(range(wanted, wanted + 10))
+        assert one[10:].tolist() == one[:2].tolist()
+    assert not torch.equal(torch.cat(batches[:3]), torch.cat(batches[3:6]))  # in another order
+    with pytest.raises(ValueError, match="pool=10 was given for batches of 11"):
+        pool(11, draw)
+
+
+def test_the_judge_learns_from_the_pool():
+    """As the paper does: a generator that moves on is not seen until the pool is drawn anew."""
+    game = seqgan(pool=4, passes=2).eval()  # no dropout
+    asked = []
+    sample = game.generator.sample
+    game.generator.sample = lambda n, condition=None: asked.append(n) or sample(n, condition)
+    terms = [game.discriminator_loss(REAL[:4]) for _ in range(4)]
+    assert asked == [4, 4]
+    kept = game.negatives.kept
+    assert_close(terms[-1], game.judged(REAL[:4], kept, None))
+    fit(game, REAL, rounds=3, batch_size=4, device="cpu")
+    assert len(asked) == 2 + 8 + 3  # for 4 steps of the judge, then for 15, and one batch in each turn of the writer
+
+
+@pytest.mark.parametrize("settings", [{}, {"pool": 6, "passes": 1}])
+def test_a_broken_training_goes_on_bit_for_bit(tmp_path, settings):
+    through, broken = seqgan(**settings), seqgan(**settings)
     fit(through, REAL, rounds=4, batch_size=4, device="cpu")
     done = fit(broken, REAL, rounds=4, until=2, batch_size=4, device="cpu")
     checkpoint.save(tmp_path / "a.safetensors", broken, done)
-    again = games.SeqGAN(writer(7), judge(), rollouts=2)
+    again = games.SeqGAN(writer(7), judge(), rollouts=2, **settings)
     fit(again, REAL, rounds=4, batch_size=4, device="cpu", history=checkpoint.load(tmp_path / "a.safetensors", again))
     for name, value in through.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -246,6 +282,10 @@ def test_a_vocabulary_file_that_does_not_match_a_checkpoint_is_refused(tmp_path)
         (lambda: seqgan(reward="money"), "reward='money' was given; choose one of probability, score"),
         (lambda: seqgan(objective="wgan-gp"), "objective 'wgan-gp' takes slopes in samples"),
         (lambda: seqgan(keep=1.5), "keep=1.5 was given"),
+        (lambda: seqgan(pool=-1), "pool=-1 was given"),
+        (lambda: seqgan(pool=8, passes=0), "passes=0 was given"),
+        (lambda: seqgan(pool=2).discriminator_loss(REAL), "pool=2 was given for batches of"),
+        (lambda: games.SeqGAN(answering(), judge(), pool=8), "replies belong to the histories of their batch"),
         (lambda: games.SeqGAN(writer(), Share(), decay=0.2), "decay=0.2 needs a discriminator with a last layer"),
         (
             lambda: games.SeqGAN(writer(), networks.SequenceCNN(9, LENGTH)),
