@@ -180,15 +180,10 @@ def maligan(s: Settings, judge_rate: float = 1e-3) -> Taught:
     return Taught(play, s.parts)
 
 
-def rankgan(s: Settings, judge_rate: float = 1e-3) -> Taught:
+def rankgan(s: Settings, judge_rate: float = 1e-3, **changes) -> Taught:
     """A ranker."""
-    play = games.RankGAN(
-        s.writer(),
-        s.judge(),
-        rollouts=s.rollouts,
-        discriminator_steps=s.judge_steps,
-        optimizer=s.learning(judge_rate),
-    )
+    changes = {"rollouts": s.rollouts, "discriminator_steps": s.judge_steps, **changes}
+    play = games.RankGAN(s.writer(), s.judge(), optimizer=s.learning(judge_rate), **changes)
     return Taught(play, s.parts)
 
 
@@ -318,6 +313,7 @@ PUBLISHED = {  # BLEU-2 to 5 and self-BLEU-2 to 5 on the test file
     "SeqGAN": ((".745", ".498", ".294", ".180"), (".950", ".840", ".670", ".489")),
     "MaliGAN": ((".673", ".432", ".257", ".159"), ()),
     "RankGAN": ((".743", ".467", ".264", ".156"), ()),
+    "REGS": ((), ()),
 }
 
 
@@ -372,16 +368,17 @@ def on_captions(full: bool) -> Experiment:
             return Settings(len(language()), length, *rounds, judge_steps=50, filters=None, **more)
         return Settings(len(language()), length, *rounds, rate=1e-3, hidden=64, **more)
 
-    def seqgan_of() -> Taught:
-        return seqgan(settings(), 1e-4) if full else seqgan(settings(), values="sentence", baseline="mean")
-
-    plays = {
-        "maximum likelihood": Play(lambda: likelihood(settings().writer), teaching, BATCH),
-        "SeqGAN": Play(seqgan_of, total, BATCH),
+    judge_rate = 1e-4 if full else 1e-3
+    ways = {
+        "SeqGAN": lambda: seqgan(
+            settings(), judge_rate, **({} if full else {"values": "sentence", "baseline": "mean"})
+        ),
+        "REGS": lambda: regs(settings(), judge_rate),
+        "MaliGAN": lambda: maligan(settings(), judge_rate),
+        "RankGAN": lambda: rankgan(settings(), judge_rate, **({} if full else {"values": "sentence"})),
     }
-    if full:
-        plays["MaliGAN"] = Play(lambda: maligan(settings(), 1e-4), total, BATCH)
-        plays["RankGAN"] = Play(lambda: rankgan(settings(), 1e-4), total, BATCH)
+    plays = {"maximum likelihood": Play(lambda: likelihood(settings().writer), teaching, BATCH)}
+    plays |= {name: Play(way, total, BATCH) for name, way in ways.items()}
     one = Experiment(
         title="Captions of photographs, " + ("as in Texygen" if full else "one core"),
         chapter="27_seqgan",
