@@ -109,7 +109,7 @@ EXPERIMENT = Experiment(
     games={
         "VAE": Play(vae, rounds=4_000, batch_size=128),
         "VAE-GAN": Play(vae_gan, rounds=2_500, batch_size=64),
-        "BiGAN": Play(bigan, rounds=6_000, batch_size=64),
+        "BiGAN": Play(bigan, rounds=4_000, batch_size=64),
     },
     data=lambda: images("train").images,
     measure=measure,

@@ -262,7 +262,7 @@ RATE, BASELINE_RATE = 2e-3, 1e-3
 def small(name: str, change: str) -> Experiment:
     """For two cores."""
     if change == "rotation":
-        coupled, baseline, rounds = narrow_rotation, narrow_rotation_baseline, 10_000
+        coupled, baseline, rounds = narrow_rotation, narrow_rotation_baseline, 6_000
         makers = functools.partial(coupled, BASELINE_RATE), functools.partial(baseline, BASELINE_RATE)
     else:
         makers, rounds = (functools.partial(narrow, RATE), functools.partial(narrow_baseline, BASELINE_RATE)), 1_500
