@@ -612,6 +612,7 @@ def test_the_real_headlines_are_listed_with_what_was_measured(monkeypatch, call)
         "cogan-narrow",
         "cogan-rotation-narrow",
         "as_vae-narrow",
+        "as_vae-narrow-generation",
         "adaptation-narrow",
         "adaptation-back-narrow",
         "wyner",

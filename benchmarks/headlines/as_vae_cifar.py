@@ -5,10 +5,11 @@ first use): `gan-course headline as_vae_cifar --device cuda --minutes 8`, again 
 its end yet.
 
 Colours are bytes, taken as bins of a logistic law with a scale for each channel, so that the bound divides to bits per
-dimension without noise on the data; one draw of the code for each of the 10,000 test images. Reconstructions are means;
-their root mean squared error is in units of a byte, which the paper does not say of its own. The score is that of
-50,000 draws in 10 parts. The networks are ours, since the paper's text lost its own; ratios compare with data and prior
-(`reference="fixed"`), as in the headline `as_vae`, and see draws before they are rounded.
+dimension without noise on the data (the paper takes normal laws, on data with uniform noise); one draw of the code for
+each of the 10,000 test images. Reconstructions are means; their root mean squared error is in units of a byte, which
+the paper does not say of its own. The score is that of 50,000 draws in 10 parts. The networks are ours, since the
+paper's text lost its own; ratios compare with data and prior (`reference="fixed"`), as in the headline `as_vae`, and
+see draws before they are rounded.
 """
 
 import functools

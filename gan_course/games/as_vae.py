@@ -147,26 +147,12 @@ class ASVAE(VAE):
         if len(set(map(id, self.ratios.values()))) < len(self.ratios):
             raise ValueError("encoder_ratio and decoder_ratio are one network; they learn two ratios: give two")
         self.optimizer = optimizer or {"ratios": adam(1e-3), "model": adam(5e-4)}
-        self._try()
+        self._try_ratios()
 
-    def _try(self) -> None:
-        """Every network on two zeros: what does not fit is an error here, in words."""
-        with trying(*self.children()):
-            z = zeros(self.decoder, 2, self.latent_size)
-            try:
-                x = self.likelihood.mean(self.decoder(z))
-            except Exception as error:
-                raise ValueError(
-                    f"the decoder cannot take codes of latent_size={self.latent_size}: {str(error).splitlines()[0]}"
-                ) from error
-            self.shape = tuple(x.shape[1:])
-            try:
-                self.encode(x)
-            except Exception as error:
-                raise ValueError(
-                    f"the encoder cannot take the samples of shape {self.shape} that the decoder makes: "
-                    f"{str(error).splitlines()[0]}; encoder, decoder and latent_size={self.latent_size} must agree"
-                ) from error
+    def _try_ratios(self) -> None:
+        """Every ratio network on two zeros: what does not fit is an error here, in words."""
+        with trying(*self.ratios.values()):
+            x, z = (zeros(self.decoder, 2, *shape) for shape in (self.shape, (self.latent_size,)))
             for half, ratio in self.ratios.items():
                 try:
                     checked(ratio(x, z), 2)

@@ -17,6 +17,7 @@ from gan_course.games.base import (
     constant,
     evaluating,
 )
+from gan_course.games.codes import trying, zeros
 from gan_course.games.laws import Law, law
 from gan_course.objectives.densities import gaussian_log_density, standard_log_density
 from gan_course.objectives.likelihood import gaussian_kl
@@ -82,6 +83,9 @@ class VAE(Game):
     With a flow $f$ the codes are $z = f(z_0)$ of such a Gaussian $z_0$ [rezende2015flows], and the divergence is
     estimated by the same draw: $\log q(z\mid x) - \log p(z)$ with
     $\log q(z\mid x) = \log N(z_0; \mu, \sigma^2) - \log|\det\partial f/\partial z_0|$.
+
+    Data outside the likelihood's support are refused: on the CPU in every batch, on an accelerator in the first, as
+    each look makes it wait.
     """
 
     def __init__(
@@ -107,6 +111,9 @@ class VAE(Game):
             rate: factor on the learning rate as a function of progress.
             flow: of the codes, such as `networks.PlanarFlow(latent_size, 8)`: `flow(z)` gives the codes and
                 $\log|\det|$ of shape `(n,)`, `flow.inverse(codes)` gives `z` and the same. By default there is none.
+
+        Raises:
+            ValueError: for encoders, decoders and flows that do not fit each other or the latent size.
         """
         super().__init__()
         check_parts(encoder=encoder, decoder=decoder)
@@ -118,6 +125,25 @@ class VAE(Game):
         self.encoder, self.decoder, self.latent_size = encoder, decoder, latent_size
         self.flow, self._checked = flow, False
         self.optimizer, self.rate = optimizer or adam(1e-3, (0.9, 0.999)), rate
+        self._try_maps()
+
+    def _try_maps(self) -> None:
+        """Decoder and encoder on two zeros: what does not fit is an error here, in words."""
+        with trying(self.encoder, self.decoder, self.likelihood):
+            try:
+                x = self.likelihood.mean(self.decoder(zeros(self.decoder, 2, self.latent_size)))
+            except Exception as error:
+                raise ValueError(
+                    f"the decoder cannot take codes of latent_size={self.latent_size}: {str(error).splitlines()[0]}"
+                ) from error
+            self.shape = tuple(x.shape[1:])
+            try:
+                self.encode(x)
+            except Exception as error:
+                raise ValueError(
+                    f"the encoder cannot take the samples of shape {self.shape} that the decoder makes: "
+                    f"{str(error).splitlines()[0]}; encoder, decoder and latent_size={self.latent_size} must agree"
+                ) from error
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "n latent"]]:
         """Means and log variances of $q(z|x)$; with a flow, of what goes into it."""

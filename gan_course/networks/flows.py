@@ -81,7 +81,9 @@ class Planar(nn.Module):
 
     The inverse has one unknown, $a = w^\top z$, the root of the increasing function
     $a + w^\top\hat u\tanh(a + b) - w^\top z'$. It lies between $w^\top z' \mp |w^\top\hat u|$, and bisection and
-    Newton's method find it in double precision. Its gradient is that of the implicit function.
+    Newton's method find it in double precision. Its gradient is that of the implicit function. There and back it is off
+    by at most 1e-5 where codes are in double precision; in single precision the rounding of the codes themselves makes
+    that 1e-4.
 
     Source: rezende2015flows.
     """

@@ -73,10 +73,16 @@ def pictures(notebook: dict) -> int:
 
 
 def undescribed(notebook: dict) -> Iterator[str]:
-    """HTML outputs with a picture that names itself to nobody (images are looked after by `provenance.check`)."""
+    """HTML outputs with a picture that names itself to nobody, and images whose text is a word or two and says nothing.
+
+    Images without any text are looked after by `provenance.check`.
+    """
     for number, cell in enumerate(notebook["cells"], start=1):
         if cell["cell_type"] != "code":
             continue
+        alternative = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
+        if alternative is not None and len(alternative.split()) < 5:
+            yield f"cell {number} describes its picture by {alternative!r}; say what is to be seen"
         for bundle in bundles(cell):
             content = bundle.get("text/html", "")
             if html_pictures(content) and not re.search(

@@ -58,7 +58,10 @@ def chapter() -> dict:
             python(install, 1, stdout("")),
             markdown("word " * 2_400),
             *(python(body, 2 + number, stdout("1")) for number in range(19)),
-            *(python("draw()", 21 + number, picture(), mystnb={"image": {"alt": "A curve"}}) for number in range(10)),
+            *(
+                python("draw()", 21 + number, picture(), mystnb={"image": {"alt": "A curve that rises and falls"}})
+                for number in range(10)
+            ),
             markdown("## Summary\n\n## Exercises\n\n" + solved + ":::{solution-end}\n:::\n\n## Further reading"),
         ],
     }
@@ -129,6 +132,9 @@ def test_pictures_are_counted_and_must_be_described(chapter):
     assert any("words for each picture" in fault for fault in objections(few))
     moving = {"output_type": "display_data", "data": {"text/html": "<div><canvas></canvas></div>"}, "metadata": {}}
     few["cells"].insert(-1, python("replay()", 30, moving))
+    few["cells"][-2]["metadata"]["mystnb"] = {"image": {"alt": "CURVEALT"}}
+    assert any("describes its picture by 'CURVEALT'" in fault for fault in objections(few))
+    del few["cells"][-2]["metadata"]["mystnb"]
     assert any("alt or aria-label" in fault for fault in objections(few))
     moving["data"]["text/html"] = '<div role="img" aria-label="Samples"><canvas></canvas></div>'
     assert not any("alt or aria-label" in fault for fault in objections(few))

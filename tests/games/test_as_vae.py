@@ -365,7 +365,10 @@ def test_samples_and_reconstructions():
         (lambda: small(ratio_steps=0), "ratio_steps=0 was given"),
         (lambda: small(temperature=0.0), "temperature=0.0 was given"),
         (lambda: small(latent_size=4), "the decoder cannot take codes of latent_size=4"),
-        (lambda: games.ASVAE(nn.Linear(2, 5), nn.Linear(3, 2), 3, encoder_ratio=nn.Linear(1, 1)), "needs a decoder"),
+        (
+            lambda: games.ASVAE(nn.Linear(2, 5), nn.Linear(3, 2), 3, encoder_ratio=nn.Linear(1, 1)),
+            r"must return \(2, 6\)",
+        ),
         (lambda: small(flow=networks.PlanarFlow(2)), "flow"),
         (lambda: small(encoder_ratio=nn.Linear(7, 1)), "the encoder_ratio cannot score samples of shape"),
         (lambda: small().loss(pixels(1)), "a batch of 1 sample was given"),

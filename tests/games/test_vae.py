@@ -180,9 +180,13 @@ def test_bad_data_and_parts():
     with pytest.raises(ValueError, match="outside the support of Bernoulli"):
         game.log_weights(torch.full((2, 3), 1.5))
     with pytest.raises(ValueError, match=r"for latent_size=3 it must return \(2, 6\)"):
-        games.VAE(nn.Linear(3, 4), nn.Linear(3, 3), 3).loss(torch.rand(2, 3))
+        games.VAE(nn.Linear(3, 4), nn.Linear(3, 3), 3)
+    with pytest.raises(ValueError, match="the decoder cannot take codes of latent_size=2: "):
+        games.VAE(nn.Linear(3, 4), nn.Linear(3, 3), 2)
+    with pytest.raises(ValueError, match=r"the encoder cannot take the samples of shape \(1,\) that the decoder makes"):
+        games.VAE(nn.Linear(3, 4), nn.Linear(2, 1), 2)
     with pytest.raises(ValueError, match="the decoder returned parameters of shape"):
-        games.VAE(nn.Linear(3, 4), nn.Linear(2, 1), 2).loss(torch.rand(2, 3))
+        games.VAE(networks.mlp(3, [4], 4), networks.mlp(2, [4], (1, 3)), 2).loss(torch.rand(2, 3))
     with pytest.raises(
         ValueError, match=r"z must be codes of shape \(2, 2\), one for each sample, not of shape \(2, 3\)"
     ):
