@@ -60,7 +60,7 @@ class Fog(nn.Module):
 def bigan() -> games.BiGAN:
     """Nothing is compared with its reconstruction: a judge sees images beside their codes, in fog.
 
-    Without fog the judge won at once (Fréchet distances of 927, 203 and 702 in three seeds, after 3,000 rounds); with an
+    Without fog the judge won at once (Fréchet distances 927, 203 and 702 in three seeds, after 3,000 rounds); with an
     R1 penalty instead, and no batch normalisation in the judge, one seed came to 150. Codes have unit variance.
     """
     generator, _ = networks.dcgan(28, latent_size=CODE, width=WIDTH, hidden=WIDE)
