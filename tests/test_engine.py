@@ -357,7 +357,7 @@ GAMES = {
     "as-vae": (lambda: images_game("as-vae"), IMAGES),
     "vae-gan": (lambda: codes_game("vae-gan"), X),
     "alice": (lambda: codes_game("alice"), X),
-    "wyner": (wyner_game, Unpaired(X, X)),
+    "wyner": (wyner_game, Pairs(X, X)),
     "words by likelihood": (lambda: words_game("likelihood"), WORDS),
     **{f"policy gradient, {name}": (lambda name=name: words_game(name), WORDS) for name in ("mean", "greedy", None)},
     "policy gradient of answers": (lambda: answering_game("policy gradient"), Paired(WORDS, WORDS)),

@@ -763,7 +763,7 @@ def test_photographs_are_searched_by_sketches(real, monkeypatch):
     assert [published["value"] for published in result["published"].values()] == ["0.703", "0.629"]
     assert all(0 < value <= 1 for (value,) in result["measured"].values())
     code = sys.modules["gan_course_headline_wyner"]
-    x, y = code.sketchy_pairs(0).tensors
+    x, y = code.sketchy_pairs(0).domains
     assert len(x) == len(y) == 18
     assert torch.equal(x.argmax(1), y.argmax(1))
     assert int(x.argmax(1).max()) == 2

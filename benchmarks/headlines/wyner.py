@@ -214,7 +214,7 @@ EXPERIMENT = Experiment(
     chapter="25_wyner",
     seeds=range(2),
     games={f"λ = {weight:g}": Play(functools.partial(game, weight), 2_500, 64) for weight in WEIGHTS},
-    data=lambda: data.Paired(digits("train").first, digits("train").second),
+    data=lambda: digits("train").pairs,
     measure=measure,
     marks=marks,
 )
@@ -240,7 +240,7 @@ def sketchy() -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     return found
 
 
-def sketchy_pairs(seed: int) -> data.Paired:
+def sketchy_pairs(seed: int) -> data.Pairs:
     """Each sketch of a class that is trained on beside a photograph of it."""
     (x, x_classes, x_out), (y, y_classes, y_out) = sketchy().values()
     generator = torch.Generator().manual_seed(seed)
@@ -250,7 +250,7 @@ def sketchy_pairs(seed: int) -> data.Paired:
         of_class = (y_classes == one).nonzero()[:, 0]
         asked = x_classes == one
         partners[asked] = of_class[torch.randint(len(of_class), (int(asked.sum()),), generator=generator)]
-    return data.Paired(x, y[partners])
+    return data.Pairs(x, y[partners])
 
 
 def of_features(weight: float) -> games.VariationalWyner:
@@ -311,7 +311,7 @@ class Quadratic(nn.Module):
 class Lowered(games.VariationalWyner):
     """The weight of the common information falls from 1 to its value, and stays there for the second half."""
 
-    def model_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def model_loss(self, batch: games.base.Batch) -> dict[str, Tensor]:
         """The terms, with the weight of now."""
         terms, name = super().model_loss(batch), "information, model"
         if name in terms:
@@ -421,10 +421,10 @@ def bounds() -> dict[str, float]:
     }
 
 
-def normal_pairs(seed: int) -> data.Paired:
+def normal_pairs(seed: int) -> data.Pairs:
     """50,000 pairs."""
     normal = torch.randn(50_000, 2, generator=torch.Generator().manual_seed(seed))
-    return data.Paired(*(normal @ torch.linalg.cholesky(COVARIANCE).T).split(1, 1))
+    return data.Pairs(*(normal @ torch.linalg.cholesky(COVARIANCE).T).split(1, 1))
 
 
 VARIANTS = {

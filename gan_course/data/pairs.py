@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -250,6 +251,76 @@ def two_folders(
         torch.cat([_resized(_read(*domain[name], channels)[None], size) for name in names]) for domain in domains
     )
     return one, other
+
+
+def features(path: str | os.PathLike, first: str = "first", second: str = "second") -> Pairs:
+    """Two domains of features that belong together row by row, out of one file: captions beside images, for instance.
+
+    Such features are made once, by whatever network, and kept: `numpy.savez(path, first=x, second=y)`.
+
+    Args:
+        path: a file as `numpy.savez` and `numpy.savez_compressed` write them (`.npz`).
+        first: the name in it of an array of floating-point numbers, `(n, d)`.
+        second: the name of another, `(n, e)`.
+
+    Returns:
+        The pairs in single precision; `.domains` holds both tensors.
+
+    Raises:
+        DataUnavailable: if there is no such file.
+        DataCorrupt: if it is none of arrays, or lacks one of the two; if one is not a table of finite floating-point
+            numbers, or they have not as many rows.
+        ValueError: for one name twice.
+    """
+    instance("path", path, (str, os.PathLike), "the name of a file of arrays, such as captions.npz")
+    for name, given in (("first", first), ("second", second)):
+        instance(name, given, str, "the name of an array in the file")
+    if first == second:
+        raise ValueError(f"second={second!r} was given, as first was; two domains are two arrays")
+    one, other = (_table(path, name, array) for name, array in _arrays(path, first, second).items())
+    if len(one) != len(other):
+        raise DataCorrupt(
+            f"path={path}: {first!r} has {len(one)} rows and {second!r} {len(other)}; row by row they must belong "
+            "together. Where nothing belongs together use data.Unpaired(x, y)"
+        )
+    return Pairs(one, other)
+
+
+def _arrays(path: str | os.PathLike, *names: str) -> dict[str, np.ndarray]:
+    """Some arrays of an .npz file; nothing in it is run."""
+    try:
+        place = Path(path)
+        if not place.is_file():
+            raise DataUnavailable(f"path={place} is no file on this machine; name one that numpy.savez wrote")
+        found = np.load(place, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise DataCorrupt(f"path={place} holds one array without a name; write both by numpy.savez")
+        with found as file:
+            if missing := [name for name in names if name not in file]:
+                raise DataCorrupt(
+                    f"path={place} has no array {' and none '.join(map(repr, missing))}; it holds "
+                    f"{', '.join(map(repr, file)) or 'none'}: say which by first and second"
+                )
+            return {name: file[name] for name in names}
+    except (DataUnavailable, DataCorrupt):
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise DataCorrupt(f"path={path} cannot be read as arrays: {error}; give a file of numpy.savez") from error
+
+
+def _table(path: str | os.PathLike, name: str, array: np.ndarray) -> Float[Tensor, "n d"]:
+    """An array of a file as samples, if it is such."""
+    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.floating):
+        raise DataCorrupt(
+            f"path={path}: {name!r} is {array.dtype} of shape {array.shape}; it must hold floating-point numbers of "
+            "shape (n, d), a row of features for each sample"
+        )
+    with np.errstate(over="ignore"):
+        found = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    if not found.isfinite().all():
+        row = int((~found.isfinite()).any(1).nonzero()[0])
+        raise DataCorrupt(f"path={path}: {name!r} has NaN or infinite values in single precision, first in row {row}")
+    return found
 
 
 def _sized(size: object, channels: object) -> tuple[int, int]:

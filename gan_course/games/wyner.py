@@ -23,10 +23,11 @@ from gan_course.games.base import (
     lagged,
 )
 from gan_course.games.codes import trying, zeros
+from gan_course.games.pairs import PAIRS, pairs_of
 from gan_course.networks.mlp import mlp
 from gan_course.objectives.base import scores_of
 from gan_course.objectives.density_ratio import kl, logistic_loss, symmetric_kl
-from gan_course.objectives.matching import absolute_error, squared_error
+from gan_course.objectives.matching import absolute_error, cosine_error, cross_entropy_error, squared_error
 
 PERMUTED = "permuted"
 
@@ -66,7 +67,13 @@ RECONSTRUCTIONS = {
     "codes": ("model", "zuv"),
 }
 """Every reconstruction: the law whose $z$ is taken, and what is given back."""
-ERRORS = {"l1": absolute_error, "l2": squared_error}
+ERRORS = {
+    "l1": absolute_error,
+    "l2": squared_error,
+    "cross-entropy": cross_entropy_error,
+    "cosine": cosine_error,
+}
+"""The errors of reconstructions, by name: `f(what was there, what came back)`, one number for each row."""
 
 MAPS = ("joint_encoder", "x_encoder", "y_encoder", "u_encoder", "v_encoder", "x_decoder", "y_decoder")
 MADE_BY = {
@@ -141,7 +148,8 @@ class VariationalWyner(Game):
 
     All ratios see samples through the same feature maps, which learn from the matching terms, and everything they see
     has normal noise on it. The encoders may be any maps; the authors' are deterministic. A round is `ratio_steps` of
-    the ratios, then one step of the maps. Batches are pairs: `fit(game, data.Paired(x, y), ...)`.
+    the ratios, then one step of the maps. Batches are pairs, and say so: `fit(game, data.Pairs(x, y), ...)`. Bare
+    tuples, of which nobody knows whether rows belong together, are refused.
     """
 
     def __init__(
@@ -188,7 +196,9 @@ class VariationalWyner(Game):
                 `y to x` where the encoders are there. What is not named has no ratio.
             reconstructions: weights, by name: `x` and `y` through the joint encoder's code, `x from x`, `x from y`, `y
                 from x`, `y from y` through that of one domain, and `codes`, from the prior's to samples and back.
-            error: of reconstructions, `l1` or `l2`, summed over the coordinates of a sample.
+            error: of reconstructions. Summed over the coordinates of a sample: `l1`, `l2`, or `cross-entropy` for
+                samples in [0, 1] and decoders that end in a sigmoid, which `codes` cannot have. Or `cosine`, one minus
+                the cosine of what was there and what came back.
             noise: standard deviation of the normal noise on what ratios see, in the unit of samples and codes.
             ratio: makes a ratio network from the number of coordinates that it is given; by default
                 `networks.mlp(inputs, [512])`.
@@ -222,6 +232,7 @@ class VariationalWyner(Game):
         if average is not None and number("average", average, most=1) == 1:
             raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
         self.error, self.average = ERRORS[error], average
+        self._seen_in_unit: set[str] = set()
         self.ratio_steps = ratio_steps if callable(ratio_steps) else whole("ratio_steps", ratio_steps)
         self.optimizer, self.rate = optimizer or adam(1e-4), rate
         self.maps = nn.ModuleDict(maps)
@@ -231,6 +242,11 @@ class VariationalWyner(Game):
         self.reconstructions = _named(
             "reconstructions", {} if reconstructions is None else reconstructions, RECONSTRUCTIONS
         )
+        if error == "cross-entropy" and "codes" in self.reconstructions:
+            raise ValueError(
+                "error='cross-entropy' was given with a reconstruction of codes, which are not in [0, 1]: choose "
+                "another error, or leave codes out"
+            )
         self._check_terms()
         self.features = nn.ModuleDict(self._tried_features(x_features, y_features))
         self.ratios = nn.ModuleDict(self._made_ratios(_two_layers if ratio is None else ratio))
@@ -413,19 +429,14 @@ class VariationalWyner(Game):
     # Losses
 
     def parted(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A batch as x and y.
+        """A batch of pairs as x and y.
 
         Raises:
-            ValueError: for what is no pair, other shapes than the decoders', unequal lengths, and one pair alone where
-                information is estimated.
+            ValueError: for what does not say that its rows belong together, as `data.Pairs` does; for other shapes than
+                the decoders', unequal lengths, and one pair alone where information is estimated.
         """
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
-            given = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else f"a {type(batch).__name__}"
-            raise ValueError(f"a batch must be a pair of tensors, x and y, not {given}: give fit data.Paired(x, y)")
-        x, y = batch
+        x, y = pairs_of(batch, [None, None], "JointGAN(paired=False), with data.Unpaired(x, y)")
         self._check("x", x), self._check("y", y)
-        if len(x) != len(y):
-            raise ValueError(f"{len(x)} rows of x and {len(y)} of y were given; row by row they must belong together")
         if len(x) < 2 and any(term.q == PERMUTED for term in self.played.values()):
             raise ValueError(
                 "a batch of 1 pair was given; common information is told from pairs with the z of another: at least 2"
@@ -483,9 +494,26 @@ class VariationalWyner(Game):
             found = {"z": z, "u": self.maps["u_encoder"](z, drawn["x"]), "v": self.maps["v_encoder"](z, drawn["y"])}
             return sum(self.error(drawn[code], found[code]) for code in target)
         z = laws[law]["z"] if law in laws else self._common(law, x, y)
-        if target == "x":
-            return self.error(x, _decoded(self.maps["x_decoder"], z, self.maps["u_encoder"](z, x)))
-        return self.error(y, _decoded(self.maps["y_decoder"], z, self.maps["v_encoder"](z, y)))
+        there, local = (x, "u") if target == "x" else (y, "v")
+        back = _decoded(self.maps[f"{target}_decoder"], z, self.maps[f"{local}_encoder"](z, there))
+        self._check_unit(target, there, back)
+        return self.error(there, back)
+
+    def _check_unit(self, name: str, there: Tensor, back: Tensor) -> None:
+        """Refuse what has no cross entropy; on an accelerator only the first batch, as each look makes it wait."""
+        if self.error is not cross_entropy_error or torch.compiler.is_compiling():
+            return
+        if name in self._seen_in_unit and there.device.type != "cpu":
+            return
+        for what, values in ((name, there), (f"{name}_decoder", back)):
+            least, most = (float(v) for v in values.detach().aminmax())
+            if not (least >= 0 and most <= 1):
+                made = "gave" if what != name else "has"
+                raise ValueError(
+                    f"error='cross-entropy' takes values in [0, 1], and {what} {made} some from {least:g} to {most:g}: "
+                    "scale the samples, let decoders end in a sigmoid, or choose another error"
+                )
+        self._seen_in_unit.add(name)
 
     def _common(self, law: str, x: Tensor, y: Tensor) -> Tensor:
         if law == "data":
@@ -533,7 +561,8 @@ class VariationalWyner(Game):
 
         They are of what the ratios see, noise and all, and as right as the ratios are.
         """
-        x, y = (value.to(self.device) for value in self.parted((x, y)))
+        self._check("x", x), self._check("y", y)
+        x, y = (value.to(self.device) for value in self.parted({PAIRS: (x, y)}))
         with evaluating(self):
             seen = {name: self.seen(law) for name, law in self._laws(list(self.weights), x, y).items()}
             return {name: float(self._plugged_in(name, seen)) for name in self.weights}

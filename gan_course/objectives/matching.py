@@ -7,8 +7,10 @@ each other (donahue2017bigan, dumoulin2017ali).
 
 import functools
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from gan_course.objectives.base import Objective
 from gan_course.objectives.fgan import FGAN
@@ -61,3 +63,22 @@ def absolute_error(x: Float[Tensor, "n *sample"], y: Float[Tensor, "n *sample"])
 def squared_error(x: Float[Tensor, "n *sample"], y: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
     r"""$\|x - y\|_2^2$ of each pair: but for a constant, $-\log$ of a normal density with variance $\tfrac12$."""
     return (x - y).square().flatten(1).sum(1)
+
+
+def cross_entropy_error(x: Float[Tensor, "n *sample"], y: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
+    r"""$-\sum_i x_i\log y_i + (1 - x_i)\log(1 - y_i)$ of each pair, for `x` and for the means `y` in [0, 1].
+
+    It is $-\log$ of the probability of pixels 0 or 1; at a grey $x$ it is least at $y = x$, where the entropy of $x$ is
+    left and not 0. It is not symmetric. A logarithm of 0 counts as that of the smallest normal number.
+    """
+    tiny = torch.finfo(y.dtype).tiny
+    logs = x * y.clamp_min(tiny).log() + (1 - x) * (1 - y).clamp_min(tiny).log()
+    return -logs.flatten(1).sum(1)
+
+
+def cosine_error(x: Float[Tensor, "n *sample"], y: Float[Tensor, "n *sample"]) -> Float[Tensor, " n"]:
+    r"""$1 - \frac{x^\top y}{\|x\|\,\|y\|}$ of each pair, in [0, 2]: of the direction alone, whatever the length.
+
+    Where one of them is 0 there is no direction, and the error is 1. For unit vectors it is half of `squared_error`.
+    """
+    return 1 - cosine_similarity(x.flatten(1), y.flatten(1), dim=1)

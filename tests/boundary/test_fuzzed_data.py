@@ -274,6 +274,15 @@ def test_every_setting_of_two_folders(both_halves, name):
         assert found is None or finite(*found)
 
 
+@pytest.mark.parametrize("name", ["path", "first", "second"])
+def test_every_setting_of_features(tmp_path, name):
+    np.savez(tmp_path / "features.npz", first=np.ones((3, 2)), second=np.zeros((3, 1)))
+    good = dict(path=tmp_path / "features.npz", first="first", second="second")
+    for value in EVERY:
+        found = answer((name,), pairs.features, **{**good, name: value})
+        assert found is None or finite(*found.domains)
+
+
 @pytest.mark.parametrize("name", ["second", "split", "root", "seed", "number", "size"])
 def test_every_setting_of_digits(tmp_path_factory, name):
     root = archives.make(tmp_path_factory.mktemp("digits"), ["mnist", "usps"])

@@ -1,6 +1,7 @@
 """Pairs: batches that say that their rows belong together, and pairs out of data sets and files."""
 
 import shutil
+import warnings
 
 import jaxtyping
 import numpy as np
@@ -118,13 +119,26 @@ def test_each_image_beside_its_change():
         pairs.changed(x, lambda images: images[:2])
 
 
-def test_mnist_and_usps_from_archives_on_this_machine():
+@pytest.mark.parametrize(("second", "channels"), [("usps", 1), ("svhn", 3)])
+def test_digits_from_archives_on_this_machine(second, channels, archives):
     """Offline: whatever the tests' archives hold."""
-    found = pairs.digits("usps", split="test", number=16)
-    assert found.first.shape == found.second.shape == (16, 1, 28, 28)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these archives are not the published ones
+        found = pairs.digits(second, split="test", number=16, root=archives)
+        small = pairs.digits(second, split="test", number=16, root=archives, size=16)
+        original = data.load(second, "test", root=archives)
+    assert found.first.shape == (16, 1, 28, 28)
+    assert found.second.shape == (16, channels, 28, 28)
     assert torch.equal(found.labels[1], (found.labels[0] + 1) % 10)
+    assert torch.equal(
+        found.labels[1], original.labels[found.rows[1]]
+    )  # and it is those images, made larger or smaller
     assert found.second.min() >= 0
     assert found.second.max() <= 1
+    assert_close(found.second.mean((2, 3)), original.images[found.rows[1]].mean((2, 3)), atol=0.03, rtol=0)
+    assert small.second.shape == (16, channels, 16, 16)
+    assert torch.equal(small.rows[1], found.rows[1])
+    assert next(found.pairs.stream(4, CPU, 0))["pairs"][1].shape == (4, channels, 28, 28)
     with pytest.raises(ValueError, match="second='kmnist' was given; choose usps or svhn"):
         pairs.digits("kmnist")
 
@@ -187,3 +201,93 @@ def test_files_that_are_no_pairs(tmp_path):
         pairs.side_by_side(tmp_path, channels=2)
     with pytest.raises(ValueError, match="size=0 was given"):
         pairs.side_by_side(tmp_path, size=0)
+
+
+# --- Features
+
+
+CAPTIONS, PICTURES = np.arange(12.0).reshape(4, 3), np.arange(8.0).reshape(4, 2).astype("float32")
+
+
+def stored(folder, **arrays):
+    np.savez(folder / "features.npz", **arrays)
+    return folder / "features.npz"
+
+
+def test_features_out_of_a_file(tmp_path):
+    path = stored(tmp_path, captions=CAPTIONS, images=PICTURES, labels=np.arange(4))
+    found = pairs.features(path, "captions", "images")
+    x, y = found.domains
+    assert x.dtype == y.dtype == torch.float32
+    assert_close(x, torch.tensor(CAPTIONS).float())
+    assert_close(y, torch.tensor(PICTURES))
+    a, b = next(found.stream(4, CPU, 0))["pairs"]
+    assert torch.equal(a[:, 0] / 3, b[:, 0] / 2)  # row k stays with row k
+    swapped = pairs.features(str(path), "images", "captions")
+    assert torch.equal(swapped.domains[0], y)
+    assert len(pairs.features(stored(tmp_path, first=CAPTIONS, second=PICTURES.astype("float16")))) == 4
+
+
+def spoiled(array, value):
+    array = array.copy()
+    array[2, 1] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (dict(first=CAPTIONS), "has no array 'second'; it holds 'first': say which by first and second"),
+        (dict(), "has no array 'first' and none 'second'; it holds none"),
+        (dict(first=CAPTIONS, second=PICTURES[:3]), r"'first' has 4 rows and 'second' 3; .*data\.Unpaired\(x, y\)"),
+        (dict(first=spoiled(CAPTIONS, np.nan), second=PICTURES), "'first' has NaN or infinite values .*row 2"),
+        (dict(first=CAPTIONS, second=spoiled(PICTURES, -np.inf)), "'second' has NaN or infinite values .*row 2"),
+        (
+            dict(first=spoiled(CAPTIONS, 1e300), second=PICTURES),
+            "'first' has NaN or infinite values in single precision",
+        ),
+        (dict(first=CAPTIONS, second=PICTURES[:, 0]), r"'second' is float32 of shape \(4,\); .* \(n, d\)"),
+        (dict(first=CAPTIONS[None], second=PICTURES), r"'first' is float64 of shape \(1, 4, 3\)"),
+        (dict(first=CAPTIONS[:0], second=PICTURES[:0]), r"'first' is float64 of shape \(0, 3\)"),
+        (dict(first=np.arange(4)[:, None], second=PICTURES), r"'first' is int64 of shape \(4, 1\); .*floating-point"),
+        (dict(first=np.array([["a"], ["b"]]), second=PICTURES), "'first' is <U1 of shape"),
+    ],
+)
+def test_features_that_are_no_pairs(tmp_path, arrays, message):
+    with pytest.raises(DataCorrupt, match=message):
+        pairs.features(stored(tmp_path, **arrays))
+
+
+def test_files_that_hold_no_features(tmp_path):
+    with pytest.raises(
+        DataUnavailable, match=r"nowhere\.npz is no file on this machine; name one that numpy.savez wrote"
+    ):
+        pairs.features(tmp_path / "nowhere.npz")
+    with pytest.raises(DataUnavailable, match="is no file"):
+        pairs.features(tmp_path)
+    alone = tmp_path / "alone.npy"
+    np.save(alone, CAPTIONS)
+    with pytest.raises(DataCorrupt, match="holds one array without a name"):
+        pairs.features(alone)
+    for content in (b"", b"no arrays", b"PK\x03\x04 nearly"):
+        (tmp_path / "broken.npz").write_bytes(content)
+        with pytest.raises(DataCorrupt, match=r"broken\.npz cannot be read as arrays"):
+            pairs.features(tmp_path / "broken.npz")
+    whole = stored(tmp_path, first=np.random.default_rng(0).normal(size=(90, 9)), second=np.zeros((90, 2))).read_bytes()
+    (tmp_path / "broken.npz").write_bytes(whole[:500] + b"#" * 50 + whole[550:])
+    with pytest.raises(DataCorrupt, match=r"broken\.npz cannot be read as arrays: Bad CRC"):
+        pairs.features(tmp_path / "broken.npz")
+    with pytest.raises(DataCorrupt, match="cannot be read as arrays: Object arrays cannot be loaded"):
+        pairs.features(stored(tmp_path, first=np.array([[1, "a"]], dtype=object), second=CAPTIONS))
+    with pytest.raises(ValueError, match="second='first' was given, as first was; two domains are two arrays"):
+        pairs.features(stored(tmp_path, first=CAPTIONS), second="first")
+
+
+@pytest.mark.usefixtures("untyped")
+def test_names_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="second must be the name of an array in the file, not a int"):
+        pairs.features(stored(tmp_path, first=CAPTIONS), second=2)
+    with pytest.raises(
+        ValueError, match=r"path must be the name of a file of arrays, such as captions\.npz, not a int"
+    ):
+        pairs.features(3)

@@ -25,6 +25,11 @@ def pairs(n=1_000, seed=0):
     )
 
 
+def tied(both):
+    """A batch that says that its rows belong together."""
+    return {"pairs": both}
+
+
 # The linear normal case: all laws are normal, and what the ratios see of them has known covariances
 
 
@@ -155,7 +160,7 @@ def test_information_is_the_closed_form_of_the_metrics():
 def test_the_slope_of_the_information_is_whole_and_each_side_of_a_match_descends_its_half():
     game, w = linear(), numbers()
     torch.manual_seed(1)
-    terms = game.model_loss(pairs(200_000))
+    terms = game.model_loss(tied(pairs(200_000)))
     maps = {name: game.maps[name].weights for name in VALUES}
     for name in ("information, model", "information, data", "joint", "x to y", "cross"):
         found = torch.autograd.grad(terms[name], list(maps.values()), retain_graph=True, allow_unused=True)
@@ -186,7 +191,7 @@ def test_the_ratios_learn_the_exact_log_ratios():
     game = linear(
         exact=False, weights={"joint": 1.0, "x to y": 1.0, "y to x": 1.0}, optimizer=rate, rate=games.cosine_decay
     )
-    fit(game, data.Paired(*pairs(20_000)), rounds=300, batch_size=1_000, players=["ratios"])
+    fit(game, data.Pairs(*pairs(20_000)), rounds=300, batch_size=1_000, players=["ratios"])
     torch.manual_seed(0)
     for name, value in game.estimates(*pairs(50_000, seed=1)).items():
         assert value == pytest.approx(exact_value(name, numbers()).item(), rel=0.25, abs=0.05), name
@@ -210,7 +215,7 @@ def test_trained_with_the_regulariser_the_model_knows_less():
         torch.manual_seed(0)
         settings = dict(weights=None, common_information=weight, optimizer=rates, ratio_steps=2)
         game = linear(False, values=start, **settings)
-        fit(game, data.Paired(*pairs(5_000)), rounds=250, batch_size=400)
+        fit(game, data.Pairs(*pairs(5_000)), rounds=250, batch_size=400)
         found.append(known(game))
     assert found[1] < found[0] - 0.1
 
@@ -229,7 +234,7 @@ def test_no_row_keeps_its_place():
 
 def test_two_pairs_are_enough():
     game = small(weights=EVERY, common_information=INFORMED)
-    for terms in (game.ratios_loss(batch(2)), game.model_loss(batch(2))):
+    for terms in (game.ratios_loss(tied(batch(2))), game.model_loss(tied(batch(2)))):
         assert set(terms) == set(wyner.TERMS)
         assert all(term.isfinite() for term in terms.values())
 
@@ -294,7 +299,7 @@ def test_the_terms_by_hand():
     game = small(weights=weights, common_information=dict(zip(wyner.LAWS, (0.2, 0.3, 0.4, 0.5), strict=True)))
     x, y = batch()
     torch.manual_seed(5)
-    terms = game.model_loss((x, y))
+    terms = game.model_loss(tied((x, y)))
     torch.manual_seed(5)
     laws = {name: game.law(name, x, y) for name in wyner.LAWS}
     seen = {name: game.seen(parts) for name, parts in laws.items()}
@@ -308,7 +313,7 @@ def test_the_terms_by_hand():
             expected = weights[name] * symmetric_kl(game.ratios[name](at_p), game.ratios[name](at_q))
             assert_close(terms[name], expected)
     torch.manual_seed(5)
-    losses = game.ratios_loss((x, y))
+    losses = game.ratios_loss(tied((x, y)))
     assert losses.keys() == terms.keys()
     for name in wyner.MATCHES:
         p, q, parts = wyner.TERMS[name]
@@ -351,7 +356,7 @@ def test_reconstructions_by_hand():
         return (maps["y_decoder"](torch.cat([z, maps["v_encoder"](z, y)], 1)) - y).abs().flatten(1).sum(1).mean()
 
     codes = {"x": maps["x_encoder"](x), "y": maps["y_encoder"](y), "": maps["joint_encoder"](x, y)}
-    terms = game.model_loss((x, y))
+    terms = game.model_loss(tied((x, y)))
     for name in ("x", "y", "x from x", "x from y", "y from x", "y from y"):
         target, _, source = name.partition(" from ")
         assert_close(terms[f"rebuilt {name}"], 0.5 * rebuilt(codes[source], target))
@@ -362,16 +367,53 @@ def test_reconstructions_by_hand():
     assert_close(game.rebuilding_error("codes", {"model": drawn}, x, y), apart)
 
 
+def entropy(x, y):
+    return -(x * y.log() + (1 - x) * (1 - y).log()).flatten(1).sum(1)
+
+
+def cosine(x, y):
+    x, y = x.flatten(1), y.flatten(1)
+    return 1 - (x * y).sum(1) / (x.square().sum(1) * y.square().sum(1)).sqrt()
+
+
+@pytest.mark.parametrize(("error", "formula"), [("cross-entropy", entropy), ("cosine", cosine)])
+def test_errors_of_reconstructions_by_hand(error, formula):
+    decoders = {"x_decoder": networks.mlp(5, [5], 2, final=nn.Sigmoid)}
+    decoders["y_decoder"] = nn.Sequential(networks.mlp(3, [5], (1, 2, 2)), nn.Sigmoid())
+    game = small(reconstructions={"x": 2.0, "y from x": 3.0}, error=error, **decoders)
+    (x, y), maps = batch(), game.maps
+    x = x.sigmoid()
+    terms = game.model_loss(tied((x, y)))
+    z = maps["joint_encoder"](x, y)
+    back = maps["x_decoder"](torch.cat([z, maps["u_encoder"](z, x)], 1))
+    assert_close(terms["rebuilt x"], 2 * formula(x, back).mean())
+    z = maps["x_encoder"](x)
+    back = maps["y_decoder"](torch.cat([z, maps["v_encoder"](z, y)], 1))
+    assert_close(terms["rebuilt y from x"], 3 * formula(y, back).mean())
+    codes = [torch.randn(7, 2), torch.randn(7, 2)]
+    assert_close(wyner.ERRORS["cosine"](*codes), cosine(*codes))  # of codes too
+    assert small(reconstructions=REBUILT, error="cosine").model_loss(tied(batch()))["rebuilt codes"].isfinite()
+
+
+def test_what_has_no_cross_entropy_is_refused():
+    game = small(reconstructions={"x": 1.0}, error="cross-entropy")
+    with pytest.raises(ValueError, match=r"error='cross-entropy' takes values in \[0, 1\], and x has some from -\d"):
+        game.model_loss(tied(batch()))
+    game = small(reconstructions={"y": 1.0}, error="cross-entropy")
+    with pytest.raises(ValueError, match=r"and y_decoder gave some from .*: scale the samples, let decoders end in"):
+        game.model_loss(tied(batch()))
+
+
 def test_the_ratios_learn_by_their_own_losses_alone():
     game = small(weights=EVERY, common_information=INFORMED)
-    sum(game.ratios_loss(batch()).values()).backward()
+    sum(game.ratios_loss(tied(batch())).values()).backward()
     for name, p in game.named_parameters():
         assert (p.grad is not None) == name.startswith(("ratios", "features")), name
 
 
 def test_the_maps_are_all_reached():
     game = small(average=0.9)
-    sum(game.model_loss(batch()).values()).backward()
+    sum(game.model_loss(tied(batch())).values()).backward()
     reached = {name for name, p in game.named_parameters() if p.grad is not None}
     assert {name for name in reached if name.startswith("maps")} == {
         f"maps.{n}" for n, _ in game.maps.named_parameters()
@@ -381,11 +423,11 @@ def test_the_maps_are_all_reached():
 
 def test_features_learn_from_matches_and_from_information_only_where_there_is_no_match():
     game = small()
-    game.ratios_loss(batch())["information, model"].backward()
+    game.ratios_loss(tied(batch()))["information, model"].backward()
     assert all(p.grad is None for p in game.features.parameters())
     weights = {"latent": 1.0, "latent x": 1.0, "latent y": 1.0}
     game = small(weights=weights, reconstructions=REBUILT, common_information={"model": 1.0})
-    game.ratios_loss(batch())["information, model"].backward()
+    game.ratios_loss(tied(batch()))["information, model"].backward()
     assert all(p.grad is not None for p in game.features.parameters())
 
 
@@ -393,7 +435,7 @@ def test_one_feature_map_for_all_ratios_and_noise_on_everything():
     game, (x, y) = small(noise=3.0), batch(4_000)
     calls = []
     game.features["x"].register_forward_hook(lambda *_: calls.append(1))
-    game.ratios_loss((x, y))
+    game.ratios_loss(tied((x, y)))
     assert len(calls) == 4  # once for each law, whatever the number of terms
     laws = game.law("model", x, y)
     seen = game.seen(laws)
@@ -407,7 +449,7 @@ def test_one_feature_map_for_all_ratios_and_noise_on_everything():
 def test_every_player_moves_and_only_itself(player):
     game = small(reconstructions=REBUILT)
     before = {name: p.clone() for name, p in game.named_parameters()}
-    history = fit(game, data.Paired(*batch(40)), rounds=3, batch_size=20, players=[player])
+    history = fit(game, data.Pairs(*batch(40)), rounds=3, batch_size=20, players=[player])
     for name, p in game.named_parameters():
         assert torch.equal(p, before[name]) != (name.startswith("maps") == (player == "model")), name
     assert all(column.startswith(player) for column in history.columns)
@@ -416,8 +458,8 @@ def test_every_player_moves_and_only_itself(player):
 def test_terms_of_weight_zero_are_watched():
     game = small(weights={"joint": 1, "x to y": 1, "y to x": 1, "cross": 0}, common_information={"model": 0.0})
     assert set(game.estimates(*batch())) == {"joint", "x to y", "y to x", "cross", "information, model"}
-    assert set(game.ratios_loss(batch())) == set(game.estimates(*batch()))
-    assert set(game.model_loss(batch())) == {"joint", "x to y", "y to x"}
+    assert set(game.ratios_loss(tied(batch()))) == set(game.estimates(*batch()))
+    assert set(game.model_loss(tied(batch()))) == {"joint", "x to y", "y to x"}
 
 
 def test_the_default_is_the_model_of_the_paper():
@@ -432,11 +474,11 @@ def test_a_plain_auto_encoder_has_one_turn():
     game = small(weights={}, common_information=0.0, reconstructions=REBUILT, x_features=None, y_features=None)
     assert [turn.player for turn in game.turns()] == ["model"]
     assert game.estimates(*batch()) == {}
-    assert len(game.parted(batch(1))[0]) == 1  # nothing is permuted
+    assert len(game.parted(tied(batch(1)))[0]) == 1  # nothing is permuted
 
 
 def test_resumed_from_a_checkpoint_it_goes_on(tmp_path):
-    source = data.Paired(*batch(40))
+    source = data.Pairs(*batch(40))
     through, broken, found = small(average=0.9), small(average=0.9), small(seed=5, average=0.9)
     fit(through, source, rounds=6, batch_size=10)
     half = fit(broken, source, rounds=6, until=3, batch_size=10)
@@ -495,7 +537,7 @@ def test_styles_are_swapped_by_local_codes():
 def test_the_average_answers():
     game = small(average=0.5)
     before = [p.clone() for p in game.averaged.parameters()]
-    fit(game, data.Paired(*batch(40)), rounds=1, batch_size=8)
+    fit(game, data.Pairs(*batch(40)), rounds=1, batch_size=8)
     for old, mean, now in zip(before, game.averaged.parameters(), game.maps.parameters(), strict=True):
         assert_close(mean, (old + now) / 2)
     x, y = batch()
@@ -510,18 +552,31 @@ X, Y = batch(4)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (X, r"a batch must be a pair of tensors, x and y, not a Tensor: give fit data.Paired"),
-        ((X, Y, X), "not 3 parts"),
-        ((X, Y[:3]), "4 rows of x and 3 of y were given; row by row they must belong together"),
-        ((X[:1], Y[:1]), "a batch of 1 pair was given; .* at least 2"),
-        ((X[:0], Y[:0]), r"x must be a tensor of shape \(n, 2\), not one of shape \(0, 2\)"),
-        ((X, X), r"y must be a tensor of shape \(n, 1, 2, 2\), not one of shape \(4, 2\)"),
+        (X, r"this game learns from pairs, and the batch is a Tensor, .*: give fit data\.Pairs\(x, y\)"),
+        (
+            (X, Y),
+            r"the batch is a tuple, of which nobody knows .*; for .* JointGAN\(paired=False\), with data\.Unpaired",
+        ),
+        ({"x": X, "y": Y}, r"the batch is a dict of \['x', 'y'\]"),
+        (tied((X, Y, X)), "a batch has 3 parts; it must have a tensor for each of 2 domains"),
+        (tied((X, Y[:3])), r"pairs with \[4, 3\] rows were given; .* JointGAN\(paired=False\)"),
+        (tied((X[:1], Y[:1])), "a batch of 1 pair was given; .* at least 2"),
+        (tied((X[:0], Y[:0])), r"the batch of domain 0 must be .* at least one sample, not one of shape \(0, 2\)"),
+        (tied((X, X)), r"y must be a tensor of shape \(n, 1, 2, 2\), not one of shape \(4, 2\)"),
     ],
 )
 def test_batches_that_do_not_fit(given, message):
     for loss in (small().ratios_loss, small().model_loss):
         with pytest.raises(ValueError, match=message):
             loss(given)
+
+
+def test_samples_that_do_not_belong_together_are_refused_in_training():
+    for source in (data.Unpaired(*batch(20)), data.Paired(*batch(20))):
+        with pytest.raises(ValueError, match=r"JointGAN\(paired=False\), with data\.Unpaired\(x, y\)"):
+            fit(small(), source, rounds=1, batch_size=4)
+    both = data.pairs.LabelledPairs(*batch(20), (torch.zeros(20), torch.zeros(20)), (torch.arange(20),) * 2)
+    assert fit(small(), both.pairs, rounds=1, batch_size=4).rounds == 1
 
 
 @pytest.mark.parametrize(
@@ -551,7 +606,8 @@ def test_batches_that_do_not_fit(given, message):
         (dict(ratio=lambda inputs: nn.Linear(inputs, 1)), r"must make a network that returns a log ratio of each row"),
         (dict(ratio=lambda inputs: nn.Linear(3, 1)), r"ratio\(\d+\), for the term 'joint', made no network"),
         (dict(noise=-1), "noise=-1 was given"),
-        (dict(error="huber"), "error='huber' was given; choose one of l1, l2"),
+        (dict(error="huber"), "error='huber' was given; choose one of l1, l2, cross-entropy, cosine"),
+        (dict(error="cross-entropy", reconstructions=REBUILT), "reconstruction of codes, which are not in"),
         (dict(average=1), "average=1 was given"),
         (dict(ratio_steps=0), "ratio_steps=0 was given"),
     ],
