@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -153,6 +154,14 @@ def test_the_coupled_games_in_the_chapter_are_those_that_were_measured():
         assert row(prose, task) == [task, published[0], each[0], *marks, published[1], each[1]]
 
 
+def spent(result, trials, game, extra=False):
+    """What a game cost, as the chapter's tables have it: parameters, steps of each network, trials of its settings."""
+    (parameters,) = {*result["measured"][f"{game}: parameters"]}
+    tried = [name for name in results.read(results.RESULTS / trials)["measured"] if name.startswith(f"{game}, ")]
+    number = sum(name.endswith(": relevance") for name in tried)
+    return [f"{parameters:,}", f"{result['rounds']:,}", f"{number} + 1" if extra else f"{number}"]
+
+
 def test_the_joint_laws_in_the_chapter_are_those_that_were_measured():
     result, prose = told("joint.json")
     measured = result["measured"]
@@ -163,7 +172,11 @@ def test_the_joint_laws_in_the_chapter_are_those_that_were_measured():
         )
         each = [", ".join(f"{v:.0f}" for v in measured[f"{game}: {kind}"]) for kind in kinds]
         spread = f"{statistics.mean(relevance):.2f} ± {statistics.stdev(relevance):.2f}"
-        assert row(prose, game) == [game, spread, *each, f"{statistics.mean(variety):.1f}"]
+        found = [game, spread, *each, f"{statistics.mean(variety):.1f}"]
+        assert row(prose, game) == [
+            *found,
+            *spent(result, "joint-trials.json", game, extra=game == "JointGAN, unpaired"),
+        ]
     marks = [f"{round(measured[f'{kind} pairs: relevance'], 2) + 0:.2f}" for kind in ("true", "random")]
     assert "True pairs have the relevance {}, random ones {}.".format(*marks) in prose
 
@@ -193,7 +206,8 @@ def test_the_digits_of_joint_laws_in_the_chapter_are_those_that_were_measured():
         relevance, shuffled = mean(game, "relevance"), mean(game, "relevance of different rows")
         each = ", ".join(f"{v:.0f}" for v in measured[f"{game}: read as one more, %"])
         variety = mean(game, "variety given the first, root mean squared")
-        assert row(prose, f"digits, {game}")[1:] == [relevance, shuffled, each, variety]
+        found = [relevance, shuffled, each, variety, *spent(result, "joint-digits-trials.json", game)]
+        assert row(prose, f"digits, {game}")[1:] == found
     true = measured["true pairs: relevance"], measured["true pairs: read as one more, %"]
     assert "true pairs have the relevance {:.2f} and are read as one more in {:.0f} of 100 cases".format(*true) in prose
     assert abs(measured["random pairs: relevance"]) < 0.005
@@ -286,6 +300,26 @@ def test_the_normal_numbers_in_the_chapter_on_common_information_are_those_that_
     chapter = json.loads((ROOT / "notebooks" / "25_wyner.ipynb").read_text(encoding="utf-8"))
     (source,) = ["".join(cell["source"]) for cell in chapter["cells"] if cell["id"] == "sweep-plot"]
     assert list(ast.literal_eval(ast.parse(source).body[0].value).values()) == [round(value, 3) for value in rest]
+
+
+def test_what_normal_numbers_have_in_common_is_found_as_the_theory_has_it():
+    """The less the information weighs, the more is known: from below up to C = log 3, and above it without weight."""
+    result, what = results.read(results.RESULTS / "wyner-gaussian.json"), "I(X, Y; Z) of the model, nats"
+    measured, weights = result["measured"], (0, 0.01, 0.03, 0.1, 0.3, 1)
+    least = math.log(3)
+    assert measured["Wyner's common information, nats"] == pytest.approx(least)
+    assert measured["I(X; Y), nats"] == pytest.approx(-math.log(1 - 0.8**2) / 2)
+    trained = [measured[f"λ = {weight}: {what}"] for weight in weights]
+    for seed in zip(*trained, strict=True):
+        assert list(seed) == sorted(seed, reverse=True)
+        without, smallest, *_ = seed
+        assert without > least + 0.1
+        assert abs(smallest - least) < 0.01
+    rest = [measured[f"λ = {weight}, at rest: {what}"] for weight in weights[1:]]
+    assert all(value < least for value in rest)
+    missing = [least - value for value in rest]
+    assert missing == sorted(missing)  # C is approached as the weight falls
+    assert missing[0] < 0.01
 
 
 def test_the_replies_in_the_chapter_are_those_that_were_measured():
