@@ -220,6 +220,8 @@ def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     for quantity, text in (("modes with a sample, of 25", "on {} heaps"), ("modes found of 25", "finds only {}:")):
         *others, last = map(str, measured[f"ALI: {quantity}"])
         assert text.format(f"{', '.join(others)} and {last}") in prose
+    *others, last = (f"{share:.0f}" for share in measured["ALI: samples within 3σ of a mode, %"])
+    assert f"Of its samples {', '.join(others)} and {last} % lie within three deviations of a heap." in prose
     back = [statistics.mean(measured[f"{game}: points that come back to their mode, %"]) for game in ("ALI", "ALICE")]
     assert "of its points {:.0f} % come back to their heap on average, of ALICE's {:.0f} %".format(*back) in prose
 
