@@ -24,6 +24,7 @@ from gan_course.games.base import (
     lagged,
     still,
 )
+from gan_course.games.codes import trying, zeros
 from gan_course.networks import Coupled
 from gan_course.objectives import Objective
 from gan_course.objectives.base import checked
@@ -81,7 +82,7 @@ class CoGAN(Game):
             generators: made by `networks.couple(..., first=k)`, or by `networks.cogan_digits` and the like.
             discriminators: made by `networks.couple(..., last=l)`; scores `(n,)`.
             objective: a name that `objectives.get` knows, or an objective.
-            latent_size: coordinates of a latent vector.
+            latent_size: coordinates of a latent vector, as many as the generators were made for.
             prior: `uniform` on [−1, 1] in each coordinate, as in the paper, or `normal`.
             optimizer: makes both optimisers, or a dict with the keys `discriminator` and `generator`; Adam by default.
             rate: factor on both learning rates as a function of progress.
@@ -89,6 +90,10 @@ class CoGAN(Game):
             classifier: from the last hidden layer's features to logits `(n, classes)`.
             classification: weight of the classifier's cross entropy on the labelled domain.
             matching: $w$, weight of the matched features.
+
+        Raises:
+            ValueError: for a setting that is not allowed, and if the networks cannot take a latent vector, or one
+                another's images: they are tried once when the game is made, with zeros.
         """
         super().__init__()
         for name, given, first, way in (
@@ -105,7 +110,7 @@ class CoGAN(Game):
             )
         check_learning(optimizer, rate)
         instance("objective", objective, (str, Objective), "a name that objectives.get knows, or an Objective")
-        whole("latent_size", latent_size)
+        latent_size = whole("latent_size", latent_size, most=10**6)
         if not isinstance(prior, str) or prior not in PRIORS:
             raise ValueError(f"prior={prior!r} was given; it must be one of: {', '.join(PRIORS)}")
         if average is not None and number("average", average, most=1) == 1:
@@ -118,7 +123,20 @@ class CoGAN(Game):
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
         self.classification = number("classification", classification)
         self.matching = number("matching", matching)
+        self._try()
         self.averaged = None if average is None else lagged(generators)
+
+    def _try(self) -> None:
+        """Two zeros through all networks, which changes neither them nor a random state; their errors in words."""
+        what = f"the generators cannot take latents of latent_size={self.latent_size}"
+        advice = "give latent_size the number of coordinates that they were made for"
+        try:
+            with trying(self.generators, self.discriminators):
+                images = self.generators(zeros(self.generators, 2, self.latent_size))
+                what, advice = "the discriminators cannot take the generators' images", "make them for the same images"
+                self.discriminators(images)
+        except Exception as error:
+            raise ValueError(f"{what}: {str(error).partition(chr(10))[0]}. {advice[0].upper()}{advice[1:]}") from error
 
     @property
     def domains(self) -> int:

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from gan_course.checks import instance, whole
 from gan_course.networks.convolutional import _initialise
 
+REMEDY = "bring the domains to one size in blocks of their own, or share fewer"
+
 
 class Coupled(nn.Module):
     """One network for each domain, with shared blocks at one end; made by `couple`.
 
-    `shared` is held once and called once for all domains, on what all of them bring: a batch normalisation among the
-    shared blocks sees them all. `own` is held once for each domain.
+    `shared` is held once, and each of its blocks is called once for all domains, on what all of them bring: a batch
+    normalisation among the shared blocks sees them all. `own` is held once for each domain.
     """
 
     def __init__(self, shared: Sequence[nn.Module], own: Sequence[Sequence[nn.Module]], first: bool):
@@ -42,36 +44,80 @@ class Coupled(nn.Module):
 
     def only(self, x: Tensor, domain: int) -> Tensor:
         """The output of one domain's network alone."""
-        for block in self.blocks(domain):
-            x = block(x)
-        return x
+        domain = whole("domain", domain, least=0, most=self.domains - 1)
+        given = f"domain {domain}'s input"
+        if self.first:
+            return self._in_own(domain, _through(self.shared, x, "shared block", given))
+        return _through(self.shared, self._in_own(domain, x), "shared block", given)
 
     def forward(self, x: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Every domain's output: of one and the same input if the first blocks are shared, else of an input each."""
+        """Every domain's output: of one and the same input if the first blocks are shared, else of an input each.
+
+        Raises:
+            ValueError: if domains bring different sizes to a shared block, or a block cannot take what it is given; the
+                message says which block it is.
+        """
         if self.first:
-            common = self.shared(x)
-            return tuple(own(common) for own in self.own)
-        return _each(self.shared, self._brought(x))
+            common = _through(self.shared, x, "shared block", "the input of all domains")
+            return tuple(self._in_own(domain, common) for domain in range(self.domains))
+        return self._in_shared(self._brought(x), 0, len(self.shared))
 
     def features_and_scores(self, x: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """For each domain what its last block is given, and the outputs, of one and the same pass."""
+        """For each domain what its last block is given, and the outputs, of one and the same pass; errors as above."""
         if self.first:
             raise ValueError("networks that share their first blocks have no features in common; couple(last=...) has")
-        if len(self.shared):
-            features = _each(self.shared[:-1], self._brought(x))
-            return features, _each(self.shared[-1], features)
-        features = tuple(own[:-1](part) for own, part in zip(self.own, x, strict=True))
-        return features, tuple(own[-1](part) for own, part in zip(self.own, features, strict=True))
+        count = len(self.shared)
+        if count:
+            features = self._in_shared(self._brought(x), 0, count - 1)
+            return features, self._in_shared(features, count - 1, count)
+        features = self._brought(x, end=-1)
+        scores = [self._in_own(i, part, start=len(self.own[i]) - 1) for i, part in enumerate(features)]
+        return features, tuple(scores)
 
-    def _brought(self, x: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return tuple(own(part) for own, part in zip(self.own, x, strict=True))
+    def _brought(self, x: Sequence[Tensor], end: int | None = None) -> tuple[Tensor, ...]:
+        """What each domain's own blocks, up to `end`, make of its input."""
+        if len(x) != self.domains:
+            raise ValueError(f"{len(x)} batches were given to networks of {self.domains} domains; give one for each")
+        return tuple(self._in_own(domain, part, end=end) for domain, part in enumerate(x))
+
+    def _in_own(self, domain: int, x: Tensor, start: int = 0, end: int | None = None) -> Tensor:
+        """What a domain's own blocks from `start` to `end` make of it."""
+        given = f"domain {domain}'s input"
+        return _through(self.own[domain], x, f"domain {domain}'s own block", given, start, end)
+
+    def _in_shared(self, parts: tuple[Tensor, ...], start: int, end: int) -> tuple[Tensor, ...]:
+        """What the shared blocks from `start` to `end` make of all parts, by one call."""
+        if start == end:
+            return parts
+        for domain, part in enumerate(parts):
+            if part.shape[1:] != parts[0].shape[1:]:
+                raise ValueError(
+                    f"shared block {start + 1} of {len(self.shared)}: domain 0 brings {tuple(parts[0].shape[1:])}, "
+                    f"domain {domain} brings {tuple(part.shape[1:])}; {REMEDY}"
+                )
+        out = _through(self.shared, torch.cat(parts), "shared block", "the input of all domains", start, end)
+        return out.split([len(part) for part in parts])
 
 
-def _each(block: nn.Module, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The block's outputs of all parts, by one call."""
-    if isinstance(block, nn.Sequential) and not len(block):
-        return parts
-    return block(torch.cat(parts)).split([len(part) for part in parts])
+def _through(blocks: nn.Sequential, x: Tensor, kind: str, given: str, start: int = 0, end: int | None = None) -> Tensor:
+    """The output of the blocks from `start` to `end`; one that cannot take what it is given is named."""
+    for number, block in enumerate(list(blocks)[start:end], start=start + 1):
+        if torch.compiler.is_compiling():  # a compiler has its own errors, and does without ours
+            x = block(x)
+            continue
+        try:
+            x = block(x)
+        except torch.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError, ValueError) as error:
+            remedy = (
+                REMEDY if kind == "shared block" else "the sizes of a domain's samples and of its blocks must agree"
+            )
+            raise ValueError(
+                f"{kind} {number} of {len(blocks)} cannot take {tuple(x.shape)}, from {given}: "
+                f"{str(error).partition(chr(10))[0]}; {remedy}"
+            ) from error
+    return x
 
 
 def couple(stacks: Sequence[Sequence[nn.Module]], first: int | None = None, last: int | None = None) -> Coupled:

@@ -140,6 +140,16 @@ def test_two_folders_are_two_domains_for_a_game(rooms):
         assert (a.shape, b.shape) == ((2, 3, 8, 8), (2, 1, 8, 8))
 
 
+def test_a_coupled_game_is_played_on_colour_and_depth(rooms):
+    """The networks of faces, on two folders: three channels and one."""
+    heaps = data.folder(rooms / "colour"), data.folder(rooms / "depth", channels=1, white=10_000)
+    game = games.CoGAN(*networks.cogan_faces(64, channels=(3, 1), width=2))
+    first = [own[0][0].weight.clone() for own in game.discriminators.own]
+    assert fit(game, data.Unpaired(*heaps), rounds=1, batch_size=4, device="cpu").rounds == 1
+    assert not any(torch.equal(old, own[0][0].weight) for old, own in zip(first, game.discriminators.own, strict=True))
+    assert [tuple(x.shape) for x in game.sample(2)] == [(2, 3, 64, 64), (2, 1, 64, 64)]
+
+
 # --- Batches -------------------------------------------------------------------------------------------------------
 
 

@@ -74,12 +74,10 @@ def test_the_loss_is_the_sum_of_the_domains_losses(objective, last):
 
 def test_all_samples_go_through_the_discriminators_at_once():
     coupled, calls = game(), []
-    coupled.discriminators.shared.register_forward_hook(lambda *_: calls.append(1))
-    coupled.discriminators.shared[-1].register_forward_hook(lambda *_: calls.append(1))
+    coupled.discriminators.shared[-1].register_forward_hook(lambda _, x, __: calls.append(len(x[0])))
     coupled.discriminator_loss(batch())
-    assert len(calls) == 1
     coupled.generator_loss(batch())
-    assert len(calls) == 3  # the whole of what is shared, and its last block
+    assert calls == [4 * 6, 2 * 6]  # real samples and fakes of both domains, and the fakes of both
 
 
 def test_with_batch_normalisation_each_batch_is_judged_by_itself():
@@ -103,6 +101,31 @@ def test_shared_layers_stay_the_same_and_the_others_part():
         one, other = network.blocks(0), network.blocks(1)
         assert one[shared] is other[shared]
         assert not torch.equal(one[1 - shared][0].weight, other[1 - shared][0].weight)
+
+
+def test_domains_of_different_sizes_and_channels_are_played_together():
+    """28 grey pixels and 14 coloured ones, with first and last blocks of their own."""
+
+    def generator(channels, doublings):
+        wide = nn.Sequential(nn.Linear(3, 2 * 49), nn.Unflatten(1, (2, 7, 7)), nn.ReLU())
+        climb = [nn.ConvTranspose2d(2, 2, 4, stride=2, padding=1) for _ in range(doublings)]
+        return [wide, nn.Sequential(*climb, nn.Conv2d(2, channels, 3, padding=1), nn.Sigmoid())]
+
+    def discriminator(channels, stride):
+        own = nn.Sequential(nn.Conv2d(channels, 2, 4, stride=stride, padding=1), nn.AdaptiveMaxPool2d(7), nn.ReLU())
+        return [own, nn.Sequential(nn.Flatten(), nn.Linear(2 * 49, 1), nn.Flatten(0))]
+
+    generators = networks.couple([generator(1, 2), generator(3, 1)], first=1)
+    discriminators = networks.couple([discriminator(1, 2), discriminator(3, 1)], last=1)
+    coupled = games.CoGAN(generators, discriminators, latent_size=3, average=0.9)
+    before = [p.clone() for p in coupled.turns()[0].parameters() + coupled.turns()[1].parameters()]
+    real = torch.rand(20, 1, 28, 28), torch.rand(12, 3, 14, 14)
+    history = fit(coupled, data.Unpaired(*real), rounds=2, batch_size=4, device="cpu")
+    assert history.rounds == 2
+    after = coupled.turns()[0].parameters() + coupled.turns()[1].parameters()
+    assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert [tuple(x.shape) for x in coupled.sample(5)] == [(5, 1, 28, 28), (5, 3, 14, 14)]
+    assert coupled.transform(real[1][:2], 1, 0, steps=2, starts=1).shape == (2, 1, 28, 28)
 
 
 def test_with_all_layers_shared_the_generators_are_one():
@@ -267,6 +290,41 @@ def test_networks_that_cannot_play():
         game(prior="cauchy")
     with pytest.raises(ValueError, match="has no classifier"):
         game().predict(X, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "made_for"),
+    [
+        (players, r"2x5 and 2x5"),
+        (lambda: networks.cogan_narrow(latent_size=64), r"2x5 and 64x512"),
+        (lambda: networks.cogan_digits(latent_size=64), r"\[64, 1, 1\].*\(5\)"),
+        (lambda: networks.cogan_faces(latent_size=64, width=2), "2x5 and 64x"),
+    ],
+)
+def test_another_latent_size_than_the_networks_is_refused_at_once(make, made_for):
+    with pytest.raises(ValueError, match=f"the generators cannot take latents of latent_size=5: .*{made_for}.*Give la"):
+        games.CoGAN(*make(), latent_size=5)
+
+
+def test_discriminators_of_other_images_are_refused_at_once():
+    (generators, _), (_, discriminators) = players(), players(sample=4)
+    with pytest.raises(
+        ValueError, match=r"the discriminators cannot take the generators' images: domain 0's own block"
+    ):
+        games.CoGAN(generators, discriminators, latent_size=2)
+
+
+def test_making_a_game_draws_no_random_number_and_moves_no_statistics():
+    both = networks.cogan_faces(width=2, latent_size=3)  # with batch normalisation and dropout
+    before = [{name: x.clone() for name, x in part.state_dict().items()} for part in both]
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    games.CoGAN(*both, latent_size=3)
+    assert torch.equal(torch.rand(2), expected)
+    for part, old in zip(both, before, strict=True):
+        assert all(torch.equal(old[name], x) for name, x in part.state_dict().items())
+        assert all(module.training for module in part.modules())
 
 
 # --- Back to latents -----------------------------------------------------------------------------------------------

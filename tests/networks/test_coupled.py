@@ -168,6 +168,76 @@ def test_domains_may_differ_in_size():
     assert [tuple(s.shape) for s in scores] == [(2, 1), (3, 1)]
 
 
+def judges():
+    """Discriminators of images of any size, until the last block, which is for 4 x 4 pixels."""
+    return [
+        [
+            nn.Conv2d(1, 2, 3, padding=1),
+            nn.Tanh(),
+            nn.Conv2d(2, 2, 3, padding=1),
+            nn.Sequential(nn.Flatten(), nn.Linear(32, 1)),
+        ]
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize(("last", "number"), [(3, 1), (1, 1)])
+def test_different_sizes_at_a_shared_block_are_told_with_its_number(last, number):
+    discriminators = networks.couple(judges(), last=last)
+    x = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 6, 6)
+    message = (
+        rf"shared block {number} of {last}: domain 0 brings \(2, 4, 4\), domain 1 brings \(2, 6, 6\); "
+        "bring the domains to one size in blocks of their own, or share fewer"
+    )
+    for call in (discriminators, discriminators.features_and_scores):
+        with pytest.raises(ValueError, match=message):
+            call(x)
+    discriminators(x[:1] * 2)
+
+
+def test_a_domain_alone_is_told_which_block_cannot_take_it():
+    x = torch.rand(3, 1, 6, 6)
+    shared, own = networks.couple(judges(), last=3), networks.couple(judges(), last=0)
+    with pytest.raises(ValueError, match=r"shared block 3 of 3 cannot take \(3, 2, 6, 6\), from domain 1's input: "):
+        shared.only(x, 1)
+    with pytest.raises(ValueError, match=r"shared block 3 of 3 cannot take \(6, 2, 6, 6\), from the input of all dom"):
+        shared((x, x))
+    for call in (own, own.features_and_scores):
+        with pytest.raises(
+            ValueError, match=r"domain 1's own block 4 of 4 cannot take \(3, 2, 6, 6\), from domain 1's"
+        ):
+            call((x[:, :, :4, :4], x))
+    with pytest.raises(
+        ValueError, match=r"domain 0's own block 1 of 1 cannot take \(3, 3, 4, 4\).*samples and of its b"
+    ):
+        shared.only(torch.rand(3, 3, 4, 4), 0)
+
+
+def test_generators_name_the_block_that_cannot_take_what_it_is_given():
+    generators = networks.couple(stacks(), first=2)
+    with pytest.raises(ValueError, match=r"shared block 1 of 2 cannot take \(6, 4\), from the input of all domains"):
+        generators(torch.randn(6, 4))
+    generators.own[1][0] = nn.Linear(7, 2)
+    with pytest.raises(ValueError, match=r"domain 1's own block 1 of 1 cannot take \(6, 5\), from domain 1's input"):
+        generators(torch.randn(6, 3))
+    with pytest.raises(ValueError, match=r"domain 1's own block 1 of 1 cannot take \(6, 5\)"):
+        generators.only(torch.randn(6, 3), 1)
+
+
+def test_too_little_memory_is_no_matter_of_sizes():
+    class Full(nn.Module):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("no memory left")
+
+    with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
+        networks.couple([[Full()], [Full()]], first=1)(torch.rand(2, 2))
+
+
+def test_another_number_of_batches_than_domains_is_refused():
+    with pytest.raises(ValueError, match="1 batches were given to networks of 2 domains; give one for each"):
+        networks.couple(judges(), last=1)([torch.rand(3, 1, 4, 4)])
+
+
 def test_rotation_networks_are_fully_connected_and_share_the_last_block_alone():
     generators, discriminators = networks.cogan_rotation(width=8)
     assert not any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in generators.modules())
