@@ -311,6 +311,12 @@ WORDS = torch.randint(0, 4, (100, 3), generator=torch.Generator().manual_seed(3)
 
 
 def words_game(kind):
+    game = _words_game(kind)
+    game._checked = True  # only the first batch is looked at, to see whether its words are of the vocabulary
+    return game
+
+
+def _words_game(kind):
     generator = networks.RecurrentGenerator(4, 3, 3, 4)
     if kind == "likelihood":
         return games.MaximumLikelihood(generator)
@@ -335,6 +341,12 @@ def twos(*lines):
 
 
 def answering_game(kind):
+    game = _answering_game(kind)
+    game._checked = True
+    return game
+
+
+def _answering_game(kind):
     speakers = [networks.EncoderDecoder(4, 3, 3, 4) for _ in range(2)]
     if kind == "two agents":
         return games.TwoAgents(*speakers, twos)

@@ -943,6 +943,7 @@ def words(real, monkeypatch):
         r"SAMPLES, REAL, TEST = [\d_, ]+": "SAMPLES, REAL, TEST = 40, 64, 40",
         r"BATCH = 64": "BATCH = 8",
         r"teaching=[\d_]+, judging=[\d_]+, playing=[\d_]+": "teaching=1, judging=1, playing=1",
+        r"judging=10, judge_steps=15 \* 157": "judging=1, judge_steps=2",
         r"judge_steps=50": "judge_steps=2",
         r"WORDS, 60, 100, 100\)": "WORDS, 1, 1, 1)",
         r"\(12_500, 500, 200\)": "(1, 1, 1)",
@@ -958,7 +959,7 @@ def words(real, monkeypatch):
     file.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["", "-narrow", "-grammar", "-coco", "-coco-narrow", "-answers"])
+@pytest.mark.parametrize("name", ["", "-paper", "-narrow", "-grammar", "-coco", "-coco-narrow", "-answers"])
 def test_games_of_words_in_three_rounds(words, name):
     assert headlines.run(f"sequences{name}", device="cpu", seeds=[0], out="short.json").finished
     result = results_of().read(Path("short.json"))
@@ -967,10 +968,23 @@ def test_games_of_words_in_three_rounds(words, name):
     labels = list(experiment.labels().values())
     assert all(any(quantity.startswith(label) for quantity in result["measured"]) for label in labels)
     code = sys.modules["gan_course_headline_sequences"]
-    if name in ("", "-narrow"):  # neither number without the other
+    if name in ("", "-paper", "-narrow"):  # neither number without the other
         for label in labels:
             assert {label + code.NLL_ORACLE, label + code.NLL_TEST} <= set(result["measured"])
         assert sum(quantity.endswith(code.MARGIN) for quantity in result["measured"]) == len(labels) - 1
+
+
+def test_the_papers_schedule(words):
+    """Its judge learns from a pool, of which the game keeps as many as there are real sequences, for three passes."""
+    experiment = headlines.find("sequences-paper")
+    assert experiment.published == headlines.find("sequences").published
+    assert [play.rounds for play in experiment.games.values()] == [1, 3]
+    game = experiment.games["SeqGAN"].game().play
+    assert (game.negatives.size, game.negatives.passes, game.discriminator_steps) == (64, 3, 2)
+    assert (game.decay, game.rollouts, game.keep, game.baseline) == (0.2, 16, 0.8, None)
+    written = (ROOT / headlines.EXPERIMENTS / "sequences.py").read_text(encoding="utf-8")
+    assert "judge_steps=15 * 157" in written
+    assert 157 * 64 >= 10_000 > 156 * 64
 
 
 def test_every_game_of_words_begins_where_maximum_likelihood_ended(words):

@@ -1,10 +1,11 @@
 """Text as words with numbers: vocabularies, captions, the published oracle, and corpora from grammars of our own.
 
-A corpus is a list of lines, each of words with blanks between them. `Vocabulary.learn(lines)` gives the words numbers,
-`.encode(lines, length)` makes a tensor of it, `.decode(tokens)` lines again.
+A corpus is a list of lines. `tokenise(line)` parts a line into words, marks of punctuation by themselves.
+`Vocabulary.learn(lines)` gives the words numbers, `.encode(lines, length)` makes a tensor of them, `.decode(tokens)`
+lines again, with blanks between the words. Behind all three stands the library tokenizers (moi2023tokenizers).
 
-The corpora from grammars need no download, and whether a line is right can be decided: `arithmetic`, sums that balance;
-`styles`, reviews of two tempers without pairs; `dialogues`, questions with their answers.
+The corpora from grammars need no download, and whether a line is right can be decided: `arithmetic`, sums of x with
+operators in between; `styles`, reviews of two tempers without pairs; `dialogues`, questions with their answers.
 """
 
 import gzip
@@ -20,6 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int64
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 from torch import Tensor, nn
 
 from gan_course.checks import instance, whole
@@ -29,6 +33,23 @@ from gan_course.errors import DataCorrupt, DataUnavailable
 PADDING, START, UNKNOWN = "<pad>", "<start>", "<unknown>"
 SPECIAL = (PADDING, START, UNKNOWN)
 SPLITS = ("train", "test")
+WORD = "|".join(SPECIAL) + r"|\w[\w-]*|'\w+|[^\w\s]"
+_SPLIT = Split(Regex(WORD), behavior="removed", invert=True)  # what the pattern does not match is what goes
+
+
+def tokenise(line: str) -> list[str]:
+    """The words of a line: letters, digits and hyphens; `'s`, `'t` and their like; every other mark by itself.
+
+    Blanks part words and are left out; what was parted once is not parted again. The three special words are words too.
+
+    Raises:
+        ValueError: for what is no string, or one that cannot be written as UTF-8.
+    """
+    instance("line", line, str, "a string")
+    try:
+        return [word for word, _ in _SPLIT.pre_tokenize_str(line)]
+    except UnicodeError as error:
+        raise ValueError(f"line cannot be written as UTF-8: {error}; read it with errors='replace'") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +82,14 @@ class Vocabulary:
         """`words`: those beside the three special ones, each once, at least one.
 
         Raises:
-            ValueError: for words that are empty, hold blanks, or stand twice.
+            ValueError: for words that are empty, stand twice, or that `tokenise` would part.
         """
         instance("words", words, (list, tuple), "a list of words")
         for word in words:
-            if not isinstance(word, str) or word.split() != [word]:
+            if not isinstance(word, str) or tokenise(word) != [word]:
                 raise ValueError(
-                    f"words hold {word!r}; each must be a string that is not empty and has no blanks in it"
+                    f"words hold {word!r}; each must be one word for tokenise(): not empty, without blanks, and marks "
+                    "of punctuation by themselves"
                 )
         self.words = (*SPECIAL, *words)
         self.numbers = {word: i for i, word in enumerate(self.words)}
@@ -76,13 +98,15 @@ class Vocabulary:
             raise ValueError(
                 f"words must be at least one, and each once; twice there are: {', '.join(twice) or 'none'}"
             )
+        self._library = Tokenizer(WordLevel(self.numbers, unk_token=UNKNOWN))
+        self._library.pre_tokenizer = _SPLIT
 
     @classmethod
     def learn(cls, lines: Iterable[str], least: int = 1, most: int | None = None) -> "Vocabulary":
         """The vocabulary of a corpus, frequent words first, equal ones in the order of the alphabet.
 
         Args:
-            lines: words with blanks between them.
+            lines: text; `tokenise` parts it into words.
             least: how often a word must occur.
             most: how many words there may be, the special ones included; the rarest are left out.
 
@@ -90,7 +114,7 @@ class Vocabulary:
             ValueError: for empty lines, or if no word is left.
         """
         least = whole("least", least)
-        counts = Counter(word for line in _words(lines) for word in line if word not in SPECIAL)
+        counts = Counter(word for line in _checked(lines) for word in tokenise(line) if word not in SPECIAL)
         found = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
         if most is not None:
             found = found[: whole("most", most, least=len(SPECIAL) + 1) - len(SPECIAL)]
@@ -104,13 +128,13 @@ class Vocabulary:
         Raises:
             ValueError: for an empty line: an answer to nothing is no example. Leave such lines out.
         """
-        length, rows, truncated, unknown = whole("length", length), [], 0, 0
-        for line in _words(lines):
-            row = [self.numbers.get(word, self.unknown) for word in line[:length]]
-            truncated += len(line) > length
-            unknown += row.count(self.unknown)
-            rows.append(row + [self.padding] * (length - len(row)))
-        return Encoded(torch.tensor(rows), truncated, unknown)
+        length = whole("length", length)
+        self._library.enable_truncation(length)
+        self._library.enable_padding(length=length, pad_id=self.padding, pad_token=PADDING)
+        found = [self._library.encode(line) for line in _checked(lines)]
+        tokens = torch.tensor([line.ids for line in found])
+        truncated = sum(bool(line.overflowing) for line in found)
+        return Encoded(tokens, truncated, int((tokens == self.unknown).sum()))
 
     def decode(self, tokens: Int64[Tensor, "n t"]) -> list[str]:
         """The lines that numbers stand for, up to the first padding.
@@ -128,7 +152,7 @@ class Vocabulary:
                 f"from 0 to {len(self) - 1}: decode with the vocabulary that encoded"
             )
         ends = (row.index(self.padding) if self.padding in row else len(row) for row in rows)
-        return [" ".join(self.words[i] for i in row[:end]) for row, end in zip(rows, ends, strict=True)]
+        return [self._library.decode(row[:end]) for row, end in zip(rows, ends, strict=True)]
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the words to a JSON file."""
@@ -198,16 +222,15 @@ class Vocabulary:
         return f"Vocabulary({len(self)} words: {', '.join(self.words[3:8])}, …)"
 
 
-def _words(lines: Iterable[str]) -> list[list[str]]:
-    """The words of each line."""
+def _checked(lines: Iterable[str]) -> list[str]:
+    """The lines, if there is a word in each."""
     if isinstance(lines, (str, Tensor)) or not isinstance(lines, Iterable):
         raise ValueError(f"lines must be a list of strings, one for each line, not a {type(lines).__name__}")
-    found = []
-    for number, line in enumerate(lines):
-        if not isinstance(line, str) or not line.split():
+    found = list(lines)
+    for number, line in enumerate(found):
+        if not isinstance(line, str) or not tokenise(line):
             given = "is empty" if isinstance(line, str) else f"is a {type(line).__name__}"
             raise ValueError(f"lines[{number}] {given}; each line must hold at least one word: leave empty lines out")
-        found.append(line.split())
     if not found:
         raise ValueError("lines are empty; at least one line is needed")
     return found
@@ -248,7 +271,8 @@ def captions(split: str = "train", root: str | os.PathLike | None = None) -> lis
     """Return 10,000 captions of photographs, lower case, one line each (lin2014microsoft, as in zhu2018texygen).
 
     The files of Texygen, `image_coco.txt` and `test_coco.txt`, packed with gzip or not, are read from the folder
-    `text-coco` in `root`, else in `$GAN_COURSE_DATA`. They are not downloaded. Sentences have 10.5 words on the mean.
+    `text-coco` in `root`, else in `$GAN_COURSE_DATA`. They are not downloaded. Words and marks of punctuation have
+    blanks between them, as `tokenise` parts them: 11.4 a line on the mean.
 
     Raises `ValueError` for an unknown split, `DataUnavailable` where the file is not there, `DataCorrupt` where its
     text is not the published one.
@@ -262,7 +286,7 @@ def captions(split: str = "train", root: str | os.PathLike | None = None) -> lis
         raise DataCorrupt(
             f"{name} holds other lines than the published ones (MD5 {given}, not {expected}); fetch it anew"
         )
-    return found
+    return [" ".join(tokenise(line)) for line in found]
 
 
 def oracle_parameters(root: str | os.PathLike | None = None) -> dict[str, Tensor]:

@@ -51,9 +51,12 @@ class SequenceGame(Game):
         instance("generator", generator, SequenceGenerator, allowed)
         check_learning(optimizer, rate)
         self.generator, self.optimizer, self.rate = generator, optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
+        self._checked = False
 
     def parted(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """A batch as sequences, and the histories that they answer to where the generator is conditional.
+
+        On an accelerator only the words of the first batch are looked at, as each look makes it wait.
 
         Raises:
             ValueError: where it is none, or holds words outside the vocabulary.
@@ -63,7 +66,11 @@ class SequenceGame(Game):
             asked = "data.Paired(histories, replies)" if self.generator.conditional else "a tensor of words (n, length)"
             raise ValueError(f"{type(self).__name__} with a {type(self.generator).__name__} learns from {asked}")
         condition, tokens = batch if pair else (None, batch)
-        check_tokens("the batch", tokens, self.generator.vocabulary, self.generator.length, self.generator.padding)
+        words, look = self.generator.vocabulary, _to_look(self)
+        check_tokens("the batch", tokens, words, self.generator.length, self.generator.padding, look)
+        if pair:
+            check_tokens("condition", condition, words, look=look)
+        self._checked = self._checked or look
         return tokens, condition
 
     def nll(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, ""]:
@@ -203,11 +210,14 @@ class TwoAgents(Game):
         self.first, self.second, self.reward_function = first, second, reward
         self.exchanges = whole("exchanges", exchanges, most=1000)
         self.optimizer, self.rate = optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
+        self._checked = False
         self.register_buffer("reward", torch.zeros(()))
 
     def talk(self, openings: Int64[Tensor, "n t"]) -> Int64[Tensor, "n lines t"]:
-        """Dialogues that begin with the lines given."""
-        check_tokens("openings", openings, self.first.vocabulary, self.first.length, self.first.padding)
+        """Dialogues that begin with the lines given; on an accelerator only the first ones are looked at."""
+        agent, look = self.first, _to_look(self)
+        check_tokens("openings", openings, agent.vocabulary, agent.length, agent.padding, look)
+        self._checked = self._checked or look
         lines = [openings]
         for _ in range(self.exchanges):
             for agent in (self.second, self.first):
@@ -682,6 +692,11 @@ class ConditionalSeqGAN(SeqGAN):
             return {"adversarial": self.objective.discriminator_loss(*found)}
         others = self.scores(real.roll(1, 0), condition)
         return {"adversarial": policy_gradient.matching_aware(*found, others)}
+
+
+def _to_look(game: SequenceGame | TwoAgents) -> bool:
+    """Whether a game has not seen its words yet; compiled code does not look at all."""
+    return not (torch.compiler.is_compiling() or game._checked)
 
 
 def _unconditional(generator: SequenceGenerator) -> None:

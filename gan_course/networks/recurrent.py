@@ -435,11 +435,17 @@ def _inverse(weights: Float[Tensor, "n k"]) -> Int64[Tensor, " n"]:
 
 
 def check_tokens(
-    name: str, tokens: object, vocabulary: int, length: int | None = None, padding: int | None = None
+    name: str,
+    tokens: object,
+    vocabulary: int,
+    length: int | None = None,
+    padding: int | None = None,
+    look: bool = False,
 ) -> None:
     """Refuse what is no batch of sequences of a vocabulary's words.
 
-    Of what lies on an accelerator only shape and type are looked at: to see the words it would have to be waited for.
+    Of what lies on an accelerator only shape and type are looked at, unless it is told to `look`: to see the words it
+    has to be waited for.
 
     Raises:
         ValueError: for another type or shape, words outside the vocabulary, words after the padding.
@@ -452,7 +458,7 @@ def check_tokens(
             f"{name} has sequences of {tokens.shape[1]} words; {length} are allowed here: cut or pad them, as "
             "data.text.Vocabulary.encode does"
         )
-    if tokens.device.type != "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or (tokens.device.type != "cpu" and not look):
         return
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocabulary:

@@ -176,6 +176,20 @@ def test_the_command_line_in_the_text_exists():
         assert used <= known, f"{name}: {used - known}"
 
 
+def test_the_python_on_the_page_runs_in_one_go(tmp_path, monkeypatch):
+    """With three rounds in place of thousands; what a marked writer refuses is a vocabulary that is not its own."""
+    blocks = re.findall(r"^```python\n(.*?)^```", read("book/how_to_use.md"), re.MULTILINE | re.DOTALL)
+    source, found = re.subn(r"rounds=[\d_]+", "rounds=3", "\n".join(blocks))
+    assert (len(blocks), found) == (2, 2)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(source, "how_to_use.md", "exec"), names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sums.json", "sums.safetensors"]
+    words = names["words"]
+    with pytest.raises(ValueError, match="trained with another vocabulary"):
+        type(words)(sorted(words.words[3:])[::-1]).check(names["writer"])
+
+
 def test_help_lists_every_target():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

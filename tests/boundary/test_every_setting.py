@@ -410,6 +410,7 @@ CALLS = {
     text.arithmetic: (dict(n=3, most=5, seed=0), None),
     text.styles: (dict(n=3, seed=0), None),
     text.dialogues: (dict(n=3, seed=0), None),
+    text.tokenise: (dict(line="a b."), ()),
     learned: (dict(lines=["a b", "a"], least=1, most=5), ("least",)),
     encoded: (dict(lines=["a b", "a"], length=3), ("length",)),
     metrics.bleu: (dict(samples=["a b"], references=["a b"], order=2), ("order",)),

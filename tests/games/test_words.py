@@ -271,6 +271,32 @@ def test_a_vocabulary_file_that_does_not_match_a_checkpoint_is_refused(tmp_path)
         text.Vocabulary.load(tmp_path / "other.json").check(again.generator)
 
 
+@pytest.mark.parametrize("kind", ["sequences", "replies", "openings"])
+def test_on_an_accelerator_the_first_batch_is_looked_at_and_no_other(kind):
+    """A tensor without memory stands for the accelerator's: to look at its words raises there."""
+    if kind == "sequences":
+        game = games.MaximumLikelihood(writer())
+        look = game.parted
+    elif kind == "replies":
+        game = games.MaximumLikelihood(answering())
+
+        def look(tokens):
+            return game.parted((tokens, tokens))
+
+    else:
+        game = games.TwoAgents(answering(), answering(), lambda lines: twos(lines[:, -1]))
+        look = game.talk
+    tokens = 1 + REAL % 3  # without padding
+    for _ in range(2):  # what was refused has not been looked at
+        with pytest.raises(RuntimeError, match="meta"):
+            look(tokens.to("meta"))
+    look(tokens)
+    with pytest.raises(ValueError, match="holds words from 2 to 4"):  # on the CPU every batch
+        look(tokens + 1)
+    game.to("meta")
+    look(tokens.to("meta"))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
