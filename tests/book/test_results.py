@@ -152,6 +152,14 @@ def test_the_coupled_games_in_the_chapter_are_those_that_were_measured():
             for what in ("different rows", "the best constant image")
         ]
         assert row(prose, task) == [task, published[0], each[0], *marks, published[1], each[1]]
+        sizes = [measured[f"{game}: parameters"] for game in ("CoGAN", "conditional GAN")]
+        assert row(prose, "parameters")[1:] == [f"{size:,}" for (size,) in map(set, sizes)]
+        assert row(prose, "rounds, an update of each player")[1:] == [f"{result['rounds']:,}"] * 2
+    trials, _ = told("cogan-trials.json")
+    kinds = [name.split(",")[0] for name in trials["measured"] if name.endswith(": pixel agreement") and "rate" in name]
+    assert row(prose, "trials of settings (`cogan-trials`)")[1:] == [
+        str(kinds.count(game)) for game in ("CoGAN", "conditional GAN")
+    ]
 
 
 def spent(result, trials, game, extra=False):
@@ -235,6 +243,8 @@ def test_what_sharing_does_in_the_chapter_is_what_was_measured():
     for way, stored in study.items():
         assert stored == tuple([round(v, 3) for v in result["measured"][f"{way}: {kind}"]] for kind in kinds), way
     assert len(study) == sum(name.endswith(": pixel agreement") and name[:2] == "k=" for name in result["measured"])
+    passed = [n for name, values in result["measured"].items() if name.endswith("checks passed of 4") for n in values]
+    assert f"Of the {len(passed)} runs {passed.count(4)} pass all four." in told("cogan-sharing-negatives.json")[1]
 
 
 @pytest.mark.parametrize(
@@ -249,6 +259,18 @@ def test_the_adaptation_in_the_chapter_is_what_was_measured(file, way):
     _, published, *cells = row(prose, way)
     assert cells == found
     assert published.split()[0] == next(iter(result["published"].values()))["value"]
+
+
+def test_the_adaptation_on_test_images_in_the_chapter_is_what_was_measured():
+    both, prose = [told(f"adaptation{way}-narrow.json")[0] for way in ("", "-back")], told("adaptation-narrow.json")[1]
+    for game, words in {
+        "CoGAN": "CoGAN comes to {} and {}",
+        "CoGAN with matching": "with matching {} and {}",
+        "source only": "the classifier {} and {}",
+        "domain-adversarial": "the reversed gradient {} and {}",
+    }.items():
+        means = [statistics.mean(r["measured"][f"{game}: accuracy on the target's test set"]) for r in both]
+        assert words.format(*(f"{mean:.3f}" for mean in means)) in prose
 
 
 def test_the_games_of_words_in_the_chapter_are_what_was_measured():
