@@ -318,7 +318,7 @@ CALLS = {
         ("latent_size", "numbers_per_coordinate"),
     ),
     games.VAE: (
-        dict(encoder=MODULE, decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
+        dict(encoder=nn.Linear(2, 4), decoder=MODULE, latent_size=2, likelihood="gaussian", optimizer=games.sgd())
         | dict(rate=games.constant, flow=networks.PlanarFlow(2)),
         ("latent_size",),
     ),
