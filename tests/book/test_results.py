@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_course import headlines
+
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
 results = importlib.util.module_from_spec(SPEC)
@@ -366,23 +368,53 @@ def test_the_replies_in_the_chapter_are_those_that_were_measured():
     assert f"of {replies} different replies in the data" in prose
 
 
-def test_the_captions_in_the_chapter_are_those_that_were_measured():
+def test_the_captions_in_the_chapter_are_those_that_were_measured(monkeypatch):
     result, prose = told("sequences-coco-narrow.json")
+    measured = result["measured"]
+    monkeypatch.chdir(ROOT)
+    published = headlines.find("sequences-coco-narrow").published
 
-    def scores(who, kind, where=""):
-        values = [result["measured"][f"{who}: {kind}-{n}{where}"] for n in (2, 3, 4)]
-        return " / ".join(f"{(v[0] if isinstance(v, list) else v):.3f}"[1:] for v in values)
+    def value(who, what):
+        found = measured[f"{who}: {what}"]
+        return found[0] if isinstance(found, list) else found
 
-    teacher, (game,) = "maximum likelihood", {name.split(":")[0] for name in result["measured"] if "SeqGAN" in name}
-    for kind, label in (("BLEU", ", one seed"), ("self-BLEU", ", self-BLEU")):
-        assert row(prose, f"here{label}")[1:3] == [scores(teacher, kind), scores(game, kind)]
-    assert row(prose, "here, temperature 0.9")[1] == scores(teacher, "BLEU", " at temperature 0.9")
-    assert row(prose, "here, temperature 0.9, self-BLEU")[1] == scores(teacher, "self-BLEU", " at temperature 0.9")
-    real = [scores("training captions", kind) for kind in ("BLEU", "self-BLEU")]
-    assert "reach {} with a self-BLEU of {}:".format(*real) in prose
-    for label, kind in (("Texygen {cite}`zhu2018texygen`", "BLEU"), ("Texygen, self-BLEU", "self-BLEU")):
-        published = [[result["published"][f"{who}: {kind}-{n}"]["value"] for n in (2, 3, 4)] for who in (teacher, game)]
-        assert row(prose, label)[1:3] == [" / ".join(values) for values in published]
+    def scores(who, where=""):
+        kinds = ("BLEU", "self-BLEU")
+        found = [[f"{value(who, f'{kind}-{n}{where}'):.3f}"[1:] for n in (2, 3, 4)] for kind in kinds]
+        return [" / ".join(values) for values in found]
+
+    def cited(who):
+        found = [
+            [published.get(f"{who}: {kind}-{n}", {}).get("value") for n in (2, 3, 4)] for kind in ("BLEU", "self-BLEU")
+        ]
+        return [" / ".join(values) if all(values) else "" for values in found]
+
+    teacher, names = "maximum likelihood", ("SeqGAN", "REGS", "MaliGAN", "RankGAN")
+    games = {name: f"{name}, 2,350 rounds" for name in names}
+    rows = {"likelihood": teacher, "true captions": "training captions"}
+    rows |= {f"with {name}": game for name, game in games.items()}
+    for label, who in rows.items():
+        assert row(prose, label)[2:] == [*cited(who), *scores(who)], label
+    assert row(prose, "at temperature 0.9")[2:] == ["", "", *scores(teacher, " at temperature 0.9")]
+    for quantity, source in result["published"].items():
+        assert source == published[quantity]
+
+    assert "differ by a thousandth at most" in prose  # true captions, from Texygen's
+    for kind in ("BLEU", "self-BLEU"):
+        for n in (2, 3, 4, 5):
+            own = value("training captions", f"{kind}-{n}")
+            assert abs(own - float(published[f"training captions: {kind}-{n}"]["value"])) < 0.0015
+    for n in (2, 3, 4):
+        for name in ("SeqGAN", "RankGAN"):  # a temperature of 0.9 beside the published ones
+            theirs = [float(published[f"{games[name]}: {kind}-{n}"]["value"]) for kind in ("BLEU", "self-BLEU")]
+            assert value(teacher, f"BLEU-{n} at temperature 0.9") > theirs[0]
+            assert value(teacher, f"self-BLEU-{n} at temperature 0.9") < theirs[1]
+        assert value(games["RankGAN"], f"BLEU-{n}") > value(teacher, f"BLEU-{n}") - 0.001
+        assert value(games["RankGAN"], f"self-BLEU-{n}") < value(teacher, f"self-BLEU-{n}") - 0.01
+        assert value(games["MaliGAN"], f"BLEU-{n}") < value(teacher, f"BLEU-{n}")
+    nats = "nats per word, test captions of known words"
+    costs = [f"{value(game, nats) - value(teacher, nats):.2f}" for game in games.values()]
+    assert "by {}, {}, {} and {} nats per word, RankGAN the most".format(*costs) in prose
 
 
 def test_the_digits_that_are_one_more_in_the_chapter_are_those_that_were_measured():
