@@ -435,6 +435,22 @@ def test_the_digits_that_are_one_more_in_the_chapter_are_those_that_were_measure
         assert row(prose, start)[1:] == [f"{statistics.mean(values):.{digits}f}" for values in found]
 
 
+def test_the_figure_of_weights_shows_the_digits_that_are_one_more():
+    result = results.read(results.RESULTS / "wyner.json")
+    chapter = json.loads((ROOT / "notebooks" / "25_wyner.ipynb").read_text(encoding="utf-8"))
+    (source,) = ["".join(cell["source"]) for cell in chapter["cells"] if cell["id"] == "weights-plot"]
+    shown = [ast.literal_eval(line.value) for line in ast.parse(source).body[:3]]
+    for kind, quantity, digits in (
+        (0, "retrieval of USPS by MNIST: P@100", 3),
+        (1, "Fréchet distance, MNIST (LeNet features)", 1),
+        (2, "Fréchet distance, USPS (LeNet features)", 1),
+    ):
+        for place, weight in enumerate(("0", "0.1", "0.3", "1")):
+            found = result["measured"][f"λ = {weight}: {quantity}"]
+            assert shown[kind][place] == tuple(round(value, digits) for value in found)
+    assert "LAMBDA_AXIS = (0, 0.1, 0.3, 1)" in source
+
+
 def test_the_sources_and_chapters_exist():
     keys = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
     for path in results.RESULTS.glob("*.json"):
