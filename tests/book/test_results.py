@@ -236,6 +236,25 @@ def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     assert "of its points {:.0f} % come back to their heap on average, of ALICE's {:.0f} %".format(*back) in prose
 
 
+@pytest.mark.parametrize("chapter", ["17_vae_gan", "18_bigan"])
+def test_the_models_with_codes_in_the_chapters_are_those_that_were_measured(chapter):
+    result, _ = told("codes.json")
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    prose = "".join(s for cell in notebook["cells"] if cell["cell_type"] == "markdown" for s in cell["source"])
+    quantities = {
+        "Fréchet distance (LeNet features, test images)": 1,
+        "reconstructions: root mean squared error of pixels": 3,
+        "reconstructions: read as the same digit, %": 1,
+    }
+    for game in ("VAE", "VAE-GAN", "BiGAN"):
+        (label,) = {name.split(":")[0] for name in result["measured"] if name.split(":")[0].split(",")[0] == game}
+        found = [
+            ", ".join(f"{value:.{digits}f}" for value in result["measured"][f"{label}: {quantity}"])
+            for quantity, digits in quantities.items()
+        ]
+        assert row(prose, game)[1:] == found
+
+
 def test_what_sharing_does_in_the_chapter_is_what_was_measured():
     result, _ = told("cogan-sharing-negatives.json")
     chapter = json.loads((ROOT / "notebooks" / "22_cogan.ipynb").read_text(encoding="utf-8"))
