@@ -122,7 +122,7 @@ def experiment(narrow: bool, rounds: int, generation: bool) -> Experiment:
         make = {name: game for name, game in make.items() if (name == "AS-VAE-g") == generation}
     published = {"AS-VAE": "82.51", "AS-VAE-r": "81.14", "AS-VAE-g": "146.32", "VAE with a flow": "85.1"}
     one = Experiment(
-        title=f"MNIST, AS-VAE{', perceptrons, three quarters of an hour on two cores' if narrow else ''}",
+        title=f"MNIST, AS-VAE{', perceptrons' * narrow}{', the half that generates' * (narrow and generation)}",
         chapter="23_as_vae",
         seeds=range(1) if narrow else range(2),
         games={name: Play(game, rounds, batch_size=128) for name, game in make.items()},

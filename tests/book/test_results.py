@@ -236,6 +236,29 @@ def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     assert "of its points {:.0f} % come back to their heap on average, of ALICE's {:.0f} %".format(*back) in prose
 
 
+def test_the_bounds_on_mnist_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("as_vae-narrow.json")
+    half, _ = told("as_vae-narrow-generation.json")
+    measured = {name: found for name, (found,) in result["measured"].items()}
+    measured |= {f"AS-VAE-g: {name}": found for name, (found,) in half["measured"].items()}
+    published = {name.split(":")[0]: cell["value"] for name, cell in result["published"].items()}
+    published["AS-VAE-g"] = next(iter(half["published"].values()))["value"]
+    quantities = {
+        "bound on -log p(x), one draw, nats": 1,
+        "bound on -log p(x), 50 importance samples, nats": 1,
+        "root mean squared error of reconstructions, of 255": 1,
+        "Fréchet distance (LeNet features, test images)": 0,
+    }
+    games = {name.split(": ")[0] for name in measured}
+    assert len(games) == 8
+    for game in games:
+        found = [measured.get(f"{game}: {quantity}") for quantity in quantities]
+        cells = ["" if v is None else f"{v:.{digits}f}" for v, digits in zip(found, quantities.values(), strict=True)]
+        if lost := measured.get(f"{game}: test images without a finite bound"):
+            cells[0] = f"infinite for {lost} images"
+        assert row(prose, game)[1:] == [published.get(game, ""), *cells]
+
+
 @pytest.mark.parametrize("chapter", ["17_vae_gan", "18_bigan"])
 def test_the_models_with_codes_in_the_chapters_are_those_that_were_measured(chapter):
     result, _ = told("codes.json")
