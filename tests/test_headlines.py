@@ -633,6 +633,11 @@ def test_a_real_headline_in_a_few_rounds(real, digits, name, monkeypatch):
     kept = ROOT / headlines.RESULTS / f"{name}.json"
     if kept.exists():
         kept = json.loads(kept.read_text())
+        # A game that has lost its bound after all its rounds has one after three: its figures are others.
+        lost = tuple(key.split(": ")[0] for key in kept["measured"] if key.endswith("without a finite bound"))
+        for found in (kept["measured"], result["measured"]):
+            for key in [key for key in found if key.split(": ")[0] in lost]:
+                del found[key]
         long = experiment.labels()  # where other rounds are played, the figures say so
         short = [re.sub(f"^({'|'.join(map(re.escape, long.values()))})", "", key) for key in kept["measured"]]
         assert [re.sub(f"^({'|'.join(long)}): ", "", key) for key in result["measured"]] == short
