@@ -236,6 +236,25 @@ def test_the_grid_of_ali_in_the_chapter_is_what_was_measured():
     assert "of its points {:.0f} % come back to their heap on average, of ALICE's {:.0f} %".format(*back) in prose
 
 
+def test_rotations_in_the_chapter_are_those_that_were_measured():
+    result, prose = told("cogan-rotation-narrow.json")
+    measured = result["measured"]
+
+    def seeds(game, quantity):
+        *others, last = (f"{value:.3f}" for value in measured[f"{game}: {quantity}"])
+        return f"{', '.join(others)} and {last}"
+
+    kinds = "pixel agreement", "pixel agreement of different rows"
+    coupled, single = ([seeds(game, kind) for kind in kinds] for game in ("CoGAN", "conditional GAN"))
+    assert "Three seeds agree on {} of the pixels (different rows on {})".format(*coupled) in prose
+    assert "those of the conditional GAN on {} ({})".format(*single) in prose
+    limit = measured["class means: Fréchet distance, domain 1 (LeNet features)"] / 10
+    for game in ("CoGAN", "conditional GAN"):
+        constant = measured[f"{game}: pixel agreement of the best constant image"]
+        assert all(a < b for a, b in zip(measured[f"{game}: pixel agreement"], constant, strict=True))
+        assert min(measured[f"{game}: Fréchet distance, domain 1 (LeNet features)"]) > limit
+
+
 def test_the_bounds_on_mnist_in_the_chapter_are_those_that_were_measured():
     result, prose = told("as_vae-narrow.json")
     half, _ = told("as_vae-narrow-generation.json")
