@@ -87,18 +87,14 @@ def ali(narrow: bool = False) -> games.BiGAN:
     return games.BiGAN(*parts, latent_size=CODE, optimizer=optimizer, rate=games.linear_decay)
 
 
-def is_vae(game: games.Game) -> bool:
-    """Whether it has a likelihood."""
-    return isinstance(game, games.VAE)
-
-
 def measure(game: games.Game) -> dict[str, float]:
     """Bounds where there is a likelihood; errors of reconstructions, and a distance of samples."""
     test, found = images("test").images, {}
-    lost = sum(int((~game.log_weights(x).isfinite()).sum()) for x in test.split(500)) if is_vae(game) else 0
+    likely = isinstance(game, games.VAE)
+    lost = sum(int((~game.log_weights(x).isfinite()).sum()) for x in test.split(500)) if likely else 0
     if lost:  # codes that ran away past the largest number
         found["test images without a finite bound"] = lost
-    elif is_vae(game):
+    elif likely:
         found[NLL] = metrics.likelihood_bound(game.log_weights, test).negative
         found[IMPORTANCE] = metrics.likelihood_bound(game.log_weights, test, DRAWS).negative
     found["root mean squared error of reconstructions, of 255"] = 255 * metrics.rmse(test, game.reconstruct(test))

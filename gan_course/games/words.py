@@ -267,8 +267,7 @@ class Negatives(nn.Module):
         in_a_pass = -(-self.size // n)
         handed = int(self.handed) % (self.passes * in_a_pass)
         if handed == 0:
-            sizes = [len(part) for part in torch.arange(self.size).split(SCORED_AT_ONCE)]
-            self.kept.copy_(torch.cat([draw(size) for size in sizes]))
+            self.kept.copy_(torch.cat([draw(len(part)) for part in self.kept.split(SCORED_AT_ONCE)]))
         if handed % in_a_pass == 0:
             self.kept.copy_(self.kept[torch.randperm(self.size, device=self.kept.device)])
         rows = torch.arange(n, device=self.kept.device) + handed % in_a_pass * n
