@@ -10,6 +10,9 @@ A run keeps what it has in `runs/headlines/NAME`, each file whole or absent:
     seed-0-gan.json          what was measured of it, or that it diverged
     marks.json               what depends on no seed
 
+Called once more meanwhile, in another terminal, the same command plays beside the first: each process takes a seed's
+game that is neither done nor another's, and locks it (`seed-0-gan.lock`); `lock` is held while one is chosen.
+
 Once every seed is done, the result goes to `benchmarks/results/`, from where the book's results page takes it.
 """
 
@@ -313,6 +316,8 @@ class _Run:
     def __init__(self, name: str, experiment: Experiment, seeds: list[int], folder: Path):
         self.name, self.experiment, self.seeds, self.folder = name, experiment, seeds, folder
         self.units = [(seed, game) for seed in seeds for game in experiment.games]
+        self.alone = FileLock(folder / "lock")  # while a unit is chosen, and at the beginning and the end
+        self.held: FileLock | None = None  # of the unit that is played
 
     def file(self, seed: int, game: str, suffix: str) -> Path:
         return self.folder / f"seed-{seed}-{_in_file_names(game)}{suffix}"
@@ -321,19 +326,25 @@ class _Run:
         return _read(self.file(seed, game, ".json"))
 
     @property
-    def done(self) -> bool:
-        return all(self.record(*unit) for unit in self.units) and (self.folder / "marks.json").exists()
+    def played(self) -> bool:
+        return all(self.record(*unit) for unit in self.units)
 
     @property
     def under_way(self) -> bool:
-        return (self.folder / "begun.json").exists() and not self.done
+        return (self.folder / "begun.json").exists() and not (self.played and (self.folder / "marks.json").exists())
 
     def begin(self, begun: dict[str, Any], restart: bool) -> None:
-        """Begin, or go on as it was begun."""
-        before = None if restart else _read(self.folder / "begun.json")
+        """Begin, or go on as it was begun; called with `alone` held, so that no process is between two units."""
         ours = re.compile(r"(begun|marks|seed-\d+-[\w-]+(\.previous)?)\.(json|safetensors)")
+        shared = any(_is_held(lock) for lock in self.folder.glob("seed-*.lock"))
+        if shared and restart:
+            raise HeadlineError(
+                f"another process plays {self.name} in {self.folder}, and --restart would remove what it has; let it "
+                "finish, or stop it, or leave out --restart to play beside it"
+            )
+        before = None if restart else _read(self.folder / "begun.json")
         replaced = [file for file in self.folder.glob("*") if ours.fullmatch(file.name)] if before is None else []
-        for file in [*checkpoint.half_written(self.folder, ours), *replaced]:
+        for file in [] if shared else [*checkpoint.half_written(self.folder, ours), *replaced]:
             file.unlink()
         if before is None:
             store(self.folder / "begun.json", begun)
@@ -348,6 +359,26 @@ class _Run:
                 f"{self.folder} was begun with {what}; slices are not mixed: go on as it was begun, or begin anew with "
                 "--restart, which removes what is there"
             )
+
+    def take(self) -> tuple[int, str] | None:
+        """The next unit that is neither done nor another process's, now this one's; the last one is let go."""
+        with self.alone:
+            self.let_go()
+            for unit in self.units:
+                if not self.record(*unit):
+                    self.held = FileLock(self.file(*unit, ".lock"))
+                    try:
+                        self.held.acquire(timeout=0)
+                        return unit
+                    except Timeout:
+                        self.held = None
+        return None
+
+    def let_go(self) -> None:
+        """Leave the unit, done or not."""
+        if self.held:
+            self.held.release()
+        self.held = None
 
     def play(self, seed: int, game: str, source: Any, device: str | None, deadline: float) -> dict[str, Any]:
         """Train and measure one game with one seed; raises _Pause when it must go on later."""
@@ -407,6 +438,15 @@ class _Run:
         }
 
 
+def _is_held(file: Path) -> bool:
+    """Whether a process holds this lock."""
+    try:
+        with FileLock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     numbers = {name: value if isinstance(value, int) else float(value) for name, value in figures.items()}
     for name, value in numbers.items():
@@ -429,6 +469,8 @@ def run(
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """Play a headline, seed after seed, for so many minutes; the next call goes on, on the CPU bit for bit.
+
+    A call in another process meanwhile plays beside this one; the last of them to end stores the result.
 
     With `rounds` or `seeds` it is a try-out: it has a folder of its own, and only `out` stores its result.
 
@@ -464,41 +506,52 @@ def run(
     begun = {"device": about["device"], **about["versions"], "rounds": played, "code": _code(file)}
     one.folder.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(one.folder / "lock").acquire(timeout=0)
-    except Timeout:
-        raise HeadlineError(f"another process plays {name} in {one.folder}; let it finish, or stop it") from None
-    with held:
-        one.begin(begun, restart)
-        if pause := _play(one, device, deadline, say):
+        with one.alone:
+            one.begin(begun, restart)
+            unit = one.take()
+        if pause := _play(one, unit, device, deadline, say):
             return pause
+    finally:
+        one.let_go()
+    with one.alone:
+        if not one.played:
+            text = f"{_progress(one)}, other processes play what is left, and the last of them stores the result"
+            return Outcome(False, False, text)
+        if not (one.folder / "marks.json").exists():
+            store(one.folder / "marks.json", _numbers(experiment.marks()))
         result = one.result(about)
         store(target, result)
     where = [f"  stored in {target}"] if target else []
     return Outcome(True, False, "\n".join([f"{name}: {experiment.title}", *figures(result), *where]))
 
 
-def _play(one: _Run, device: str | None, deadline: float, say: Callable[[str], None]) -> Outcome | None:
-    """Do what is left; an outcome only where something stays to be done."""
-    sources, waiting = {}, [unit for unit in one.units if not one.record(*unit)]
-    for number, (seed, game) in enumerate(waiting):
+def _play(
+    one: _Run, unit: tuple[int, str] | None, device: str | None, deadline: float, say: Callable[[str], None]
+) -> Outcome | None:
+    """Do what nobody else does; an outcome only where something of it stays to be done."""
+    sources, first = {}, unit
+    while unit:
+        seed, game = unit
         where = f"seed {seed}" + (f", {game}" if len(one.experiment.games) > 1 else "")
         key = seed if _if_wanted(one.experiment.data, seed) else None
         try:
-            if number and time.monotonic() >= deadline:
+            if unit != first and time.monotonic() >= deadline:
                 raise _Pause("not begun")
             if key not in sources:
                 sources = {key: one.experiment.source(seed)}  # one at a time is held
             record = one.play(seed, game, sources[key], device, deadline)
         except _Pause as pause:
-            done = sum(all(one.record(seed, game) for game in one.experiment.games) for seed in one.seeds)
-            text = f"{one.name}: {done} of {len(one.seeds)} seeds done, {where} {pause}"
-            return Outcome(False, pause.interrupted, text)
+            return Outcome(False, pause.interrupted, f"{_progress(one)}, {where} {pause}")
         store(one.file(seed, game, ".json"), record)
         told = record.get("diverged") or "; ".join(f"{name} {value:.4g}" for name, value in record["figures"].items())
         say(f"{where}, in {record['seconds']:.0f} s: {told}")
-    if not (one.folder / "marks.json").exists():
-        store(one.folder / "marks.json", _numbers(one.experiment.marks()))
+        unit = one.take()
     return None
+
+
+def _progress(one: _Run) -> str:
+    done = sum(all(one.record(seed, game) for game in one.experiment.games) for seed in one.seeds)
+    return f"{one.name}: {done} of {len(one.seeds)} seeds done"
 
 
 def _check(minutes: float | None, rounds: int | None, seeds: Sequence[int] | None) -> None:

@@ -486,14 +486,70 @@ def test_the_code_behind_an_experiment_is_that_of_training_too(course):
     assert {f"gan_course.{name}" for name in wanted} <= set(modules)
 
 
-def test_a_second_process_is_refused(course, call):
+def test_processes_at_the_same_time_come_to_the_same_as_one(course, tmp_path, monkeypatch):
+    long = SMALL.replace("rounds=6", "rounds=600").replace("rounds=3", "rounds=600")
+    stand_in(tmp_path / "one", monkeypatch, tiny=long)
+    headlines.run("tiny", device="cpu")
+    whole, trained = without_times(stored()), weights(headlines.RUNS / "tiny")
+    stand_in(tmp_path / "two", monkeypatch, tiny=long)
+    # Each waits for the other before its first round, so that none is done before the other begins.
+    meet = """
+import pathlib, time
+play = headlines._Run.play
+def together(self, *arguments):
+    (self.folder / f"here-{headlines.math.trunc(time.time_ns())}").touch()
+    while len(list(self.folder.glob("here-*"))) < 2:
+        time.sleep(0.01)
+    return play(self, *arguments)
+headlines._Run.play = together
+"""
+    children = [start("tiny", "--device", "cpu", before=meet) for _ in range(2)]
+    said = [child.communicate(timeout=120) for child in children]
+    assert [child.returncode for child in children] == [0, 0], said
+    told = [[line.split(", in ")[0] for line in out.splitlines() if ", in " in line] for out, _ in said]
+    assert all(told)  # both have played
+    assert sorted([*told[0], *told[1]]) == sorted(
+        f"seed {seed}, {game}" for seed in (3, 0) for game in ("slow", "fast")
+    )
+    assert without_times(stored()) == whole
+    same_weights(weights(headlines.RUNS / "tiny"), trained)
+
+
+def test_what_another_process_plays_is_left_to_it(course, call):
     folder = headlines.RUNS / "tiny"
-    folder.mkdir(parents=True)
-    with FileLock(folder / "lock"):
+    headlines.run("tiny", device="cpu", minutes=AT_ONCE)
+    half = folder / ".seed-3-slow.safetensors.abcd1234.safetensors"
+    half.write_bytes(b"half a file")  # being written by the other
+    with FileLock(folder / "seed-3-slow.lock"):
+        outcome = call("tiny", "--device", "cpu")
+        assert outcome.returncode == 0, outcome.stderr
+        assert outcome.stdout.count("seed ") == 3
+        assert "seed 3, slow" not in outcome.stdout
+        left = "tiny: 1 of 2 seeds done, other processes play what is left, and the last of them stores the result"
+        assert outcome.stdout.splitlines()[-1] == f"{left}; go on with: gan-course headline tiny --device cpu"
+        assert half.exists()
+        assert not (headlines.RESULTS / "tiny.json").exists()
+    shared = headlines.run("tiny", device="cpu")
+    assert shared.finished
+    assert not half.exists()
+    shared = without_times(stored())
+    headlines.run("tiny", device="cpu", restart=True)
+    assert without_times(stored()) == shared
+
+
+def test_what_another_process_plays_is_not_removed(course, call):
+    folder = headlines.RUNS / "tiny"
+    headlines.run("tiny", device="cpu", minutes=AT_ONCE)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with FileLock(folder / "seed-3-slow.lock"):
         outcome = call("tiny", "--device", "cpu", "--restart")
-    assert outcome.returncode == 1
-    assert f"another process plays tiny in {folder}; let it finish, or stop it" in outcome.stderr
-    assert sorted(file.name for file in folder.iterdir()) == ["lock"]
+        assert outcome.returncode == 1
+        assert (
+            f"another process plays tiny in {folder}, and --restart would remove what it has; let it finish, or stop "
+            "it, or leave out --restart to play beside it"
+        ) in outcome.stderr
+        assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    headlines.run("tiny", device="cpu", minutes=AT_ONCE, restart=True)
 
 
 def test_a_damaged_checkpoint_is_named(course, call):
