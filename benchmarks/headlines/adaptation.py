@@ -313,4 +313,5 @@ VARIANTS = {
     "narrow": experiment("mnist", "usps", NARROW, "narrow networks", CHOSEN),
     "back-narrow": experiment("usps", "mnist", NARROW, "narrow networks", CHOSEN),
     "trials": trials("mnist", "usps", TRIED),
+    "back-trials": trials("usps", "mnist", TRIED),
 }
