@@ -1,6 +1,8 @@
 """Checks of what users hand over: each message says what was given and what is allowed."""
 
+import contextlib
 import operator
+from collections.abc import Iterable, Iterator
 from numbers import Real
 
 from torch import Tensor
@@ -31,6 +33,14 @@ def number(name: str, value: object, positive: bool = False, most: float = LARGE
     return float(value)
 
 
+def one_of(name: str, value: object, allowed: Iterable[str], more: str = "") -> str:
+    """`value`, if it is one of the words allowed; `more`: what else is allowed, for the message."""
+    allowed = list(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={value!r} was given; choose one of {', '.join(allowed)}{more}")
+    return value
+
+
 def samples(**batches: object) -> None:
     """Refuse what is no batch: a tensor whose rows are samples, at least one."""
     for name, x in batches.items():
@@ -43,3 +53,13 @@ def instance(name: str, value: object, kind: type | tuple[type, ...], allowed: s
     """Refuse what is not of a kind; `allowed`: that kind in words."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be {allowed}, not a {type(value).__name__}")
+
+
+@contextlib.contextmanager
+def explained(cannot: str, advice: str = "") -> Iterator[None]:
+    """Inside, what fails becomes a ValueError: what somebody `cannot` do, the error's first line, and advice."""
+    try:
+        yield
+    except Exception as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{cannot}: {why}{advice}") from error

@@ -258,7 +258,7 @@ def images_game(kind):
         game = games.ASVAE(encoder, decoder, 3, "bernoulli", *ratios)
     else:
         game = games.VAE(encoder, decoder, 3)
-    game._checked = True  # only the first batch is looked at, to tell whether it lies in the support
+    game.looked_at()  # only the first batch is looked at, to tell whether it lies in the support
     return game
 
 
@@ -312,7 +312,7 @@ WORDS = torch.randint(0, 4, (100, 3), generator=torch.Generator().manual_seed(3)
 
 def words_game(kind):
     game = _words_game(kind)
-    game._checked = True  # only the first batch is looked at, to see whether its words are of the vocabulary
+    game.looked_at()  # only the first batch is looked at, to see whether its words are of the vocabulary
     return game
 
 
@@ -342,7 +342,7 @@ def twos(*lines):
 
 def answering_game(kind):
     game = _answering_game(kind)
-    game._checked = True
+    game.looked_at()
     return game
 
 

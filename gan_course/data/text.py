@@ -114,7 +114,7 @@ class Vocabulary:
             ValueError: for empty lines, or if no word is left.
         """
         least = whole("least", least)
-        counts = Counter(word for line in _checked(lines) for word in tokenise(line) if word not in SPECIAL)
+        counts = Counter(word for _, words in _checked(lines) for word in words if word not in SPECIAL)
         found = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
         if most is not None:
             found = found[: whole("most", most, least=len(SPECIAL) + 1) - len(SPECIAL)]
@@ -131,7 +131,7 @@ class Vocabulary:
         length = whole("length", length)
         self._library.enable_truncation(length)
         self._library.enable_padding(length=length, pad_id=self.padding, pad_token=PADDING)
-        found = [self._library.encode(line) for line in _checked(lines)]
+        found = [self._library.encode(line) for line, _ in _checked(lines)]
         tokens = torch.tensor([line.ids for line in found])
         truncated = sum(bool(line.overflowing) for line in found)
         return Encoded(tokens, truncated, int((tokens == self.unknown).sum()))
@@ -222,15 +222,17 @@ class Vocabulary:
         return f"Vocabulary({len(self)} words: {', '.join(self.words[3:8])}, …)"
 
 
-def _checked(lines: Iterable[str]) -> list[str]:
-    """The lines, if there is a word in each."""
+def _checked(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """The lines, each with its words, if there is one in each."""
     if isinstance(lines, (str, Tensor)) or not isinstance(lines, Iterable):
         raise ValueError(f"lines must be a list of strings, one for each line, not a {type(lines).__name__}")
-    found = list(lines)
-    for number, line in enumerate(found):
-        if not isinstance(line, str) or not tokenise(line):
+    found = []
+    for number, line in enumerate(lines):
+        words = tokenise(line) if isinstance(line, str) else []
+        if not words:
             given = "is empty" if isinstance(line, str) else f"is a {type(line).__name__}"
             raise ValueError(f"lines[{number}] {given}; each line must hold at least one word: leave empty lines out")
+        found.append((line, words))
     if not found:
         raise ValueError("lines are empty; at least one line is needed")
     return found

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number, whole
-from gan_course.games.base import OptimizerFactory, Turn, adam, check_learning, chosen, constant
-from gan_course.games.codes import trying, zeros
+from gan_course.checks import explained, instance, number, one_of, whole
+from gan_course.games.base import OptimizerFactory, Turn, adam, check_learning, chosen, constant, trying, zeros
 from gan_course.games.laws import Law
 from gan_course.games.likelihood import VAE
 from gan_course.objectives.base import checked
@@ -116,12 +115,9 @@ class ASVAE(VAE):
         """
         super().__init__(encoder, decoder, latent_size, likelihood, None, rate, flow)
         check_learning(optimizer, rate)
-        if not isinstance(variant, str) or variant not in HALVES:
-            raise ValueError(f"variant={variant!r} was given; choose one of {', '.join(HALVES)}")
-        if not isinstance(relaxation, str) or relaxation not in RELAXATIONS:
-            raise ValueError(f"relaxation={relaxation!r} was given; choose one of {', '.join(RELAXATIONS)}")
-        if not isinstance(reference, str) or reference not in REFERENCES:
-            raise ValueError(f"reference={reference!r} was given; choose one of {', '.join(REFERENCES)}")
+        one_of("variant", variant, HALVES)
+        one_of("relaxation", relaxation, RELAXATIONS)
+        one_of("reference", reference, REFERENCES)
         self.variant, self.relaxation, self.reference = variant, relaxation, reference
         if number("temperature", temperature, positive=True) < 1e-6:
             raise ValueError(f"temperature={temperature} was given; it must be at least 1e-6")
@@ -154,13 +150,11 @@ class ASVAE(VAE):
         with trying(*self.ratios.values()):
             x, z = (zeros(self.decoder, 2, *shape) for shape in (self.shape, (self.latent_size,)))
             for half, ratio in self.ratios.items():
-                try:
+                with explained(
+                    f"the {half}_ratio cannot score samples of shape {self.shape} with codes of "
+                    f"latent_size={self.latent_size}"
+                ):
                     checked(ratio(x, z), 2)
-                except Exception as error:
-                    raise ValueError(
-                        f"the {half}_ratio cannot score samples of shape {self.shape} with codes of "
-                        f"latent_size={self.latent_size}: {str(error).splitlines()[0]}"
-                    ) from error
 
     def noise(self, n: int) -> Float[Tensor, "n latent"]:
         """`n` codes from the prior, on the game's device."""

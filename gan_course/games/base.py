@@ -111,6 +111,7 @@ class Game(nn.Module):
     def __init__(self):
         super().__init__()
         self.register_buffer("progress", torch.zeros(()))
+        self._looked_at: set[str] = set()
 
     def turns(self) -> list[Turn]:
         """The turns of one round, in order."""
@@ -124,6 +125,19 @@ class Game(nn.Module):
     def device(self) -> torch.device:
         """The device that the game stands on."""
         return self.progress.device
+
+    def to_look(self, x: object, name: str = "batch") -> bool:
+        """Whether a batch's values are to be checked: on an accelerator only until some were `looked_at`.
+
+        Each look makes an accelerator wait. Compiled code does not look at all.
+        """
+        if torch.compiler.is_compiling():
+            return False
+        return name not in self._looked_at or not isinstance(x, Tensor) or x.device.type == "cpu"
+
+    def looked_at(self, name: str = "batch") -> None:
+        """Values under this name were checked, and found right."""
+        self._looked_at.add(name)
 
 
 def lagged(module: nn.Module) -> nn.Module:
@@ -178,6 +192,20 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def zeros(network: nn.Module, *shape: int) -> Tensor:
+    """Zeros to try a network with, of the kind of numbers and on the device of its weights."""
+    about = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
+    return torch.zeros(shape, dtype=about.dtype, device=about.device)
+
+
+@contextlib.contextmanager
+def trying(*networks: nn.Module) -> Iterator[None]:
+    """Inside, networks are in evaluation mode, without gradient, and what they draw changes no random state."""
+    places = {p.device for network in networks for p in network.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(places, key=str)), evaluating(*networks):
+        yield
+
+
 def check_parts(**networks: object) -> None:
     """Refuse what is no network."""
     for name, network in networks.items():
@@ -191,6 +219,13 @@ def check_learning(optimizer: object, rate: object) -> None:
         if factory is not None:
             instance("optimizer", factory, Callable, "something that makes an optimiser, such as adam()")
     instance("rate", rate, Callable, "a function of progress, such as linear_decay (step sizes belong to adam(...))")
+
+
+def check_average(average: object) -> float | None:
+    """The share of itself that an average keeps at each step, in [0, 1), or None; raises ValueError for another."""
+    if average is not None and number("average", average, most=1) == 1:
+        raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+    return average
 
 
 def chosen(optimizer: OptimizerFactory | Mapping[str, OptimizerFactory], player: str) -> OptimizerFactory:

@@ -6,19 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import objectives
-from gan_course.checks import instance, number, whole
+from gan_course.checks import explained, instance, number, one_of, whole
 from gan_course.games.base import (
     Batch,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     chosen,
     constant,
     follow,
     lagged,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import CodeModel, trying, zeros
+from gan_course.games.codes import CodeModel
 from gan_course.networks.joint import Joined, Stochastic
 from gan_course.objectives import Objective
 from gan_course.objectives.base import checked, scores_of
@@ -83,8 +86,7 @@ class BiGAN(CodeModel):
             )
         self.discriminator_steps = whole("discriminator_steps", discriminator_steps)
         self.generator_steps = whole("generator_steps", generator_steps)
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        check_average(average)
         self.scorer = self.judging("discriminator", discriminator, (self.latent_size,))
         self.optimizer, self.rate, self.average = optimizer or adam(), rate, average
         self.averaged_encoder = None if average is None else lagged(encoder)
@@ -107,13 +109,11 @@ class BiGAN(CodeModel):
         scorer = Joined(discriminator, self.shape, other)
         with trying(discriminator):
             x, y = zeros(discriminator, 2, *self.shape), zeros(discriminator, 2, *other)
-            try:
+            with explained(
+                f"the {name} cannot score samples of shape {self.shape} beside {other}",
+                ". It is called with both, and returns a score of each pair",
+            ):
                 checked(scorer(scorer.join(x, y)), 2)
-            except Exception as error:
-                raise ValueError(
-                    f"the {name} cannot score samples of shape {self.shape} beside {other}: "
-                    f"{str(error).splitlines()[0]}. It is called with both, and returns a score of each pair"
-                ) from error
         return scorer
 
     def in_use(self) -> tuple[nn.Module, nn.Module]:
@@ -237,8 +237,7 @@ class ALICE(BiGAN):
             *(encoder, generator, discriminator, objective, latent_size, discriminator_steps, generator_steps),
             *(optimizer, rate, average),
         )
-        if not isinstance(cycle, str) or cycle not in CYCLES:
-            raise ValueError(f"cycle={cycle!r} was given; choose one of {', '.join(CYCLES)}")
+        one_of("cycle", cycle, CYCLES)
         if (cycle == "adversarial") != (cycle_discriminator is not None):
             asked = "needs" if cycle == "adversarial" else "takes no"
             raise ValueError(f"cycle={cycle!r} {asked} cycle_discriminator, which judges pairs of samples")

@@ -1,14 +1,11 @@
 """What models with codes share: an encoder from samples to codes, a decoder back, and the checks that they agree."""
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, whole
-from gan_course.games.base import Game, check_parts, evaluating
+from gan_course.checks import explained, instance, whole
+from gan_course.games.base import Game, check_parts, evaluating, trying, zeros
 from gan_course.networks.joint import Stochastic
 
 
@@ -65,14 +62,10 @@ class CodeModel(Game):
 
     def _tried(self, name: str, network: nn.Module, given: Tensor) -> Tensor:
         """What a network makes of two zeros; its errors in words."""
-        try:
+        what = f"codes of latent_size={self.latent_size}" if given.ndim == 2 and name != "encoder" else "samples"
+        advice = f". latent_size, the {name} and the network before it must agree"
+        with explained(f"the {name} cannot take {what}, of shape {tuple(given.shape)}", advice):
             out = network(given)
-        except Exception as error:
-            what = f"codes of latent_size={self.latent_size}" if given.ndim == 2 and name != "encoder" else "samples"
-            raise ValueError(
-                f"the {name} cannot take {what}, of shape {tuple(given.shape)}: {str(error).splitlines()[0]}. "
-                f"latent_size, the {name} and the network before it must agree"
-            ) from error
         if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 2 or not out.is_floating_point():
             given_back = f"{tuple(out.shape)} of {out.dtype}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             raise ValueError(f"the {name} returned {given_back} for 2 inputs; it must be numbers of shape (2, ...)")
@@ -133,17 +126,3 @@ class CodeModel(Game):
         if not isinstance(x, Tensor) or x.ndim == 0 or len(x) == 0 or tuple(x.shape[1:]) != self.shape:
             given = f"one of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
             raise ValueError(f"samples must be a tensor of shape (n, {', '.join(map(str, self.shape))}), not {given}")
-
-
-def zeros(network: nn.Module, *shape: int) -> Tensor:
-    """Zeros to try a network with, of the kind of numbers and on the device of its weights."""
-    about = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
-    return torch.zeros(shape, dtype=about.dtype, device=about.device)
-
-
-@contextlib.contextmanager
-def trying(*networks: nn.Module) -> Iterator[None]:
-    """Inside, networks are in evaluation mode, without gradient, and what they draw changes no random state."""
-    places = {p.device for network in networks for p in network.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices=sorted(places, key=str)), evaluating(*networks):
-        yield

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_course import objectives
-from gan_course.checks import instance, number, samples, whole
+from gan_course.checks import explained, instance, number, one_of, samples, whole
 from gan_course.games.base import (
     Batch,
     Game,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     chosen,
     constant,
@@ -23,8 +24,9 @@ from gan_course.games.base import (
     follow,
     lagged,
     still,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import trying, zeros
 from gan_course.networks import Coupled
 from gan_course.objectives import Objective
 from gan_course.objectives.base import checked
@@ -111,10 +113,8 @@ class CoGAN(Game):
         check_learning(optimizer, rate)
         instance("objective", objective, (str, Objective), "a name that objectives.get knows, or an Objective")
         latent_size = whole("latent_size", latent_size, most=10**6)
-        if not isinstance(prior, str) or prior not in PRIORS:
-            raise ValueError(f"prior={prior!r} was given; it must be one of: {', '.join(PRIORS)}")
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        one_of("prior", prior, PRIORS)
+        check_average(average)
         instance("classifier", classifier, (nn.Module, type(None)), "a torch.nn.Module or None")
         self.generators, self.discriminators, self.classifier = generators, discriminators, classifier
         self.objective = objectives.get(objective) if isinstance(objective, str) else objective
@@ -128,15 +128,14 @@ class CoGAN(Game):
 
     def _try(self) -> None:
         """Two zeros through all networks, which changes neither them nor a random state; their errors in words."""
-        what = f"the generators cannot take latents of latent_size={self.latent_size}"
-        advice = "give latent_size the number of coordinates that they were made for"
-        try:
-            with trying(self.generators, self.discriminators):
+        with trying(self.generators, self.discriminators):
+            with explained(
+                f"the generators cannot take latents of latent_size={self.latent_size}",
+                ". Give latent_size the number of coordinates that they were made for",
+            ):
                 images = self.generators(zeros(self.generators, 2, self.latent_size))
-                what, advice = "the discriminators cannot take the generators' images", "make them for the same images"
+            with explained("the discriminators cannot take the generators' images", ". Make them for the same images"):
                 self.discriminators(images)
-        except Exception as error:
-            raise ValueError(f"{what}: {str(error).partition(chr(10))[0]}. {advice[0].upper()}{advice[1:]}") from error
 
     @property
     def domains(self) -> int:

@@ -7,12 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_course import objectives
-from gan_course.checks import instance, number, whole
+from gan_course.checks import instance, whole
 from gan_course.games.base import (
     Game,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     check_parts,
     chosen,
@@ -75,8 +76,7 @@ class GAN(Game):
         instance("objective", objective, (str, Objective), "a name that objectives.get knows, or an Objective")
         whole("latent_size", latent_size)
         whole("discriminator_steps", discriminator_steps)
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        check_average(average)
         self.generator, self.discriminator = generator, discriminator
         self.objective = objectives.get(objective) if isinstance(objective, str) else objective
         self.objective.check(discriminator)

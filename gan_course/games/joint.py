@@ -7,21 +7,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number, whole
+from gan_course.checks import explained, instance, number, one_of, whole
 from gan_course.games.base import (
     Batch,
     Game,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     chosen,
     constant,
     evaluating,
     follow,
     lagged,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import trying, zeros
 from gan_course.games.pairs import check_part, pairs_of, singles_of
 from gan_course.objectives import joint_softmax
 from gan_course.objectives.base import samplewise
@@ -135,11 +137,9 @@ class JointGAN(Game):
             ("error", error, ERRORS),
             ("absent", absent, ABSENT),
         ):
-            if not isinstance(given, str) or given not in allowed:
-                raise ValueError(f"{name}={given!r} was given; choose one of {', '.join(allowed)}")
+            one_of(name, given, allowed)
         check_learning(optimizer, rate)
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        check_average(average)
         self.latent_size = whole("latent_size", latent_size, most=10**6)
         self.shapes = [tuple(whole(f"shapes[{i}]", size) for size in shape) for i, shape in enumerate(shapes)]
         self.generators, self.critic = nn.ModuleList(generators), critic
@@ -185,15 +185,13 @@ class JointGAN(Game):
 
     def _answer(self, name: str, network: nn.Module, *given: Tensor) -> Tensor:
         """What a network makes of zeros; its errors in words."""
-        try:
+        shapes = ", ".join(str(tuple(x.shape)) for x in given)
+        advice = (
+            ". A generator is called with latents of latent_size and a batch of each other domain, the critic with a "
+            "batch of each domain, of the sizes in shapes"
+        )
+        with explained(f"{name} cannot take inputs of shapes {shapes}", advice):
             out = network(*given)
-        except Exception as error:
-            shapes = ", ".join(str(tuple(x.shape)) for x in given)
-            raise ValueError(
-                f"{name} cannot take inputs of shapes {shapes}: {str(error).splitlines()[0]}. A generator is called "
-                "with latents of latent_size and a batch of each other domain, the critic with a batch of each domain, "
-                "of the sizes in shapes"
-            ) from error
         if not isinstance(out, Tensor) or not out.is_floating_point():
             raise ValueError(f"{name} must return a tensor of floating-point numbers, not a {type(out).__name__}")
         return out

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number, samples, whole
+from gan_course.checks import number, one_of, samples, whole
 from gan_course.objectives.densities import discretised_logistic_log_probability, gaussian_log_density
 from gan_course.objectives.likelihood import bernoulli_nll, gaussian_nll
 
@@ -123,9 +123,7 @@ class Gaussian(Law):
         super().__init__()
         if not 1e-9 <= number("std", std, positive=True) <= 1e9:
             raise ValueError(f"std={std} was given; it must be from 1e-9 to 1e9, in the unit of the samples")
-        instance("scale", scale, str, "a word")
-        if scale not in ("fixed", "learned", "predicted"):
-            raise ValueError(f"scale={scale!r} was given; choose one of fixed, learned, predicted")
+        one_of("scale", scale, ("fixed", "learned", "predicted"))
         self.std, self.scale = float(std), scale
         self.parameters_per_coordinate = 2 if scale == "predicted" else 1
         if scale == "learned":

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, whole
+from gan_course.checks import explained, instance, whole
 from gan_course.games.base import (
     Game,
     OptimizerFactory,
@@ -16,8 +16,9 @@ from gan_course.games.base import (
     check_parts,
     constant,
     evaluating,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import trying, zeros
 from gan_course.games.laws import Law, law
 from gan_course.objectives.densities import gaussian_log_density, standard_log_density
 from gan_course.objectives.likelihood import gaussian_kl
@@ -123,27 +124,21 @@ class VAE(Game):
         if flow is not None:
             check_flow(flow, latent_size)
         self.encoder, self.decoder, self.latent_size = encoder, decoder, latent_size
-        self.flow, self._checked = flow, False
-        self.optimizer, self.rate = optimizer or adam(1e-3, (0.9, 0.999)), rate
+        self.flow, self.rate = flow, rate
+        self.optimizer = optimizer or adam(1e-3, (0.9, 0.999))
         self._try_maps()
 
     def _try_maps(self) -> None:
         """Decoder and encoder on two zeros: what does not fit is an error here, in words."""
         with trying(self.encoder, self.decoder, self.likelihood):
-            try:
+            with explained(f"the decoder cannot take codes of latent_size={self.latent_size}"):
                 x = self.likelihood.mean(self.decoder(zeros(self.decoder, 2, self.latent_size)))
-            except Exception as error:
-                raise ValueError(
-                    f"the decoder cannot take codes of latent_size={self.latent_size}: {str(error).splitlines()[0]}"
-                ) from error
             self.shape = tuple(x.shape[1:])
-            try:
+            with explained(
+                f"the encoder cannot take the samples of shape {self.shape} that the decoder makes",
+                f"; encoder, decoder and latent_size={self.latent_size} must agree",
+            ):
                 self.encode(x)
-            except Exception as error:
-                raise ValueError(
-                    f"the encoder cannot take the samples of shape {self.shape} that the decoder makes: "
-                    f"{str(error).splitlines()[0]}; encoder, decoder and latent_size={self.latent_size} must agree"
-                ) from error
 
     def encode(self, x: Tensor) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "n latent"]]:
         """Means and log variances of $q(z|x)$; with a flow, of what goes into it."""
@@ -216,11 +211,10 @@ class VAE(Game):
         return gaussian_log_density(before, mean, log_variance) - log_determinant
 
     def _check_data(self, x: Tensor) -> None:
-        """Refuse data outside the support; on an accelerator only the first batch, as each look makes it wait."""
-        if torch.compiler.is_compiling() or (self._checked and x.device.type != "cpu"):
-            return
-        self.likelihood.check(x)
-        self._checked = True
+        """Refuse data outside the support."""
+        if self.to_look(x):
+            self.likelihood.check(x)
+            self.looked_at()
 
     def _mean(self, z: Tensor) -> Tensor:
         return self.likelihood.mean(self.decoder(z))
@@ -245,17 +239,11 @@ def check_flow(flow: object, latent_size: int) -> None:
             f"flow is a {type(flow).__name__} without an inverse(); it needs one, which gives (z, log_determinant) of "
             "codes, such as that of networks.PlanarFlow"
         )
-    about = next((p for p in flow.parameters() if p.is_floating_point()), torch.zeros(()))
-    z = torch.zeros(2, latent_size, dtype=about.dtype, device=about.device)
+    z = zeros(flow, 2, latent_size)
     for name, direction in (("flow", flow), ("flow.inverse", flow.inverse)):
-        try:
-            with evaluating(flow):
-                found = direction(z)
-        except Exception as error:
-            raise ValueError(
-                f"{name} cannot take codes of latent_size={latent_size}: {str(error).splitlines()[0]}; make the flow "
-                "for this size"
-            ) from error
+        cannot = f"{name} cannot take codes of latent_size={latent_size}"
+        with explained(cannot, "; make the flow for this size"), evaluating(flow):
+            found = direction(z)
         right = isinstance(found, tuple) and len(found) == 2 and all(isinstance(part, Tensor) for part in found)
         if not right or found[0].shape != z.shape or found[1].shape != (2,):
             given = tuple(tuple(part.shape) for part in found) if right else f"a {type(found).__name__}"

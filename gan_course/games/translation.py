@@ -7,21 +7,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_course import objectives
-from gan_course.checks import instance, number, whole
+from gan_course.checks import explained, instance, number, whole
 from gan_course.games.base import (
     Batch,
     Game,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     chosen,
     constant,
     evaluating,
     follow,
     lagged,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import trying, zeros
 from gan_course.games.pairs import check_part, pairs_of, singles_of
 from gan_course.objectives import Objective
 from gan_course.objectives.base import checked
@@ -48,24 +50,13 @@ def _tried(
     name: str, network: nn.Module, given: tuple[int, ...], wanted: tuple[int, ...] | None, hint: str = ""
 ) -> None:
     """Refuse a network that does not make samples of the shape wanted, or scores if none is, of two zeros."""
-    with trying(network):
-        try:
-            out = network(zeros(network, 2, *given))
-            if wanted is None:
-                checked(out, 2)
-        except Exception as error:
-            raise ValueError(
-                f"the {name} cannot take inputs of shape {given}, as shapes has it{hint}: {str(error).splitlines()[0]}"
-            ) from error
+    with trying(network), explained(f"the {name} cannot take inputs of shape {given}, as shapes has it{hint}"):
+        out = network(zeros(network, 2, *given))
+        if wanted is None:
+            checked(out, 2)
     if wanted is not None and (not isinstance(out, Tensor) or tuple(out.shape) != (2, *wanted)):
         made = tuple(out.shape[1:]) if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise ValueError(f"the {name} makes {made} of inputs of shape {given}; by shapes it must make {wanted}")
-
-
-def _average(average: float | None) -> float | None:
-    if average is not None and number("average", average, most=1) == 1:
-        raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
-    return average
 
 
 class Pix2Pix(Game):
@@ -125,7 +116,7 @@ class Pix2Pix(Game):
             )
         self.objective = _objective(objective)
         self.objective.check(discriminator)
-        self.weight, self.average = number("weight", weight), _average(average)
+        self.weight, self.average = number("weight", weight), check_average(average)
         self.optimizer, self.rate = optimizer or adam(), rate
         _tried("generator", generator, x, y)
         seen = (x[0] + y[0], *y[1:]) if conditional else y
@@ -309,7 +300,7 @@ class CycleGAN(Game):
             self.objective.check(discriminators[i])
         self.generators, self.discriminators = nn.ModuleList(generators), nn.ModuleList(discriminators)
         self.pools = nn.ModuleList(Pool(pool, shape) for shape in self.shapes)
-        self.optimizer, self.rate, self.average = optimizer or adam(), rate, _average(average)
+        self.optimizer, self.rate, self.average = optimizer or adam(), rate, check_average(average)
         self.averaged = None if average is None else lagged(self.generators)
 
     def parted(self, batch: Batch) -> tuple[Tensor, Tensor]:

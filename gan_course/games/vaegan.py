@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number
+from gan_course.checks import explained, instance, number
 from gan_course.games.base import (
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     check_parts,
     chosen,
@@ -18,8 +19,10 @@ from gan_course.games.base import (
     follow,
     lagged,
     still,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import CodeModel, trying, zeros
+from gan_course.games.codes import CodeModel
 from gan_course.objectives.base import checked
 from gan_course.objectives.likelihood import gaussian_kl
 from gan_course.objectives.similarity import decoder_loss, discriminator_loss, feature_error
@@ -95,8 +98,7 @@ class VAEGAN(CodeModel):
             raise ValueError(f"std={std} was given; it must be from 1e-9 to 1e9, in the unit of the features")
         instance("reconstructions", reconstructions, bool, "True or False")
         instance("saturating", saturating, bool, "True or False")
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        check_average(average)
         self.reconstructions, self.saturating = reconstructions, saturating
         self.discriminator, self.layer = discriminator, _layer(discriminator, layer)
         self._try()
@@ -108,14 +110,9 @@ class VAEGAN(CodeModel):
         """Let the discriminator see two samples of zeros: scores and features have the right shapes."""
         with trying(self.discriminator):
             x = zeros(self.discriminator, 2, *self.shape)
-            try:
+            with explained(f"the discriminator cannot score samples of shape {self.shape}, which the decoder made"):
                 features, scores = self.features_and_scores(x)
                 checked(scores, 2)
-            except Exception as error:
-                raise ValueError(
-                    f"the discriminator cannot score samples of shape {self.shape}, which the decoder made: "
-                    f"{str(error).splitlines()[0]}"
-                ) from error
         if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != 2:
             given = f"of shape {tuple(features.shape)}" if isinstance(features, Tensor) else type(features).__name__
             raise ValueError(f"layer {self.layer!r} gives {given} for 2 samples; it must give features (2, ...)")

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from gan_course import objectives
-from gan_course.checks import instance, number, whole
+from gan_course.checks import instance, number, one_of, whole
 from gan_course.games.base import (
     Batch,
     Game,
@@ -51,7 +51,6 @@ class SequenceGame(Game):
         instance("generator", generator, SequenceGenerator, allowed)
         check_learning(optimizer, rate)
         self.generator, self.optimizer, self.rate = generator, optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
-        self._checked = False
 
     def parted(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """A batch as sequences, and the histories that they answer to where the generator is conditional.
@@ -66,11 +65,12 @@ class SequenceGame(Game):
             asked = "data.Paired(histories, replies)" if self.generator.conditional else "a tensor of words (n, length)"
             raise ValueError(f"{type(self).__name__} with a {type(self.generator).__name__} learns from {asked}")
         condition, tokens = batch if pair else (None, batch)
-        words, look = self.generator.vocabulary, _to_look(self)
+        words, look = self.generator.vocabulary, self.to_look(tokens)
         check_tokens("the batch", tokens, words, self.generator.length, self.generator.padding, look)
         if pair:
             check_tokens("condition", condition, words, look=look)
-        self._checked = self._checked or look
+        if look:
+            self.looked_at()
         return tokens, condition
 
     def nll(self, tokens: Int64[Tensor, "n t"], condition: Tensor | None = None) -> Float[Tensor, ""]:
@@ -210,14 +210,14 @@ class TwoAgents(Game):
         self.first, self.second, self.reward_function = first, second, reward
         self.exchanges = whole("exchanges", exchanges, most=1000)
         self.optimizer, self.rate = optimizer or adam(1e-3, betas=(0.9, 0.999)), rate
-        self._checked = False
         self.register_buffer("reward", torch.zeros(()))
 
     def talk(self, openings: Int64[Tensor, "n t"]) -> Int64[Tensor, "n lines t"]:
         """Dialogues that begin with the lines given; on an accelerator only the first ones are looked at."""
-        agent, look = self.first, _to_look(self)
+        agent, look = self.first, self.to_look(openings)
         check_tokens("openings", openings, agent.vocabulary, agent.length, agent.padding, look)
-        self._checked = self._checked or look
+        if look:
+            self.looked_at()
         lines = [openings]
         for _ in range(self.exchanges):
             for agent in (self.second, self.first):
@@ -354,12 +354,12 @@ class SeqGAN(SequenceGame):
                 f"objective {self.objective.name!r} takes slopes in samples, or distances between them; words have "
                 "neither: choose one of scores only, such as minimax"
             )
-        self.values = _one_of("values", values, VALUES)
+        self.values = one_of("values", values, VALUES)
         if values == "beginnings" and not callable(getattr(discriminator, "beginnings", None)):
             raise ValueError("values='beginnings' needs a discriminator with beginnings(): PrefixDiscriminator")
         self.rollouts = whole("rollouts", rollouts)
         self.keep = number("keep", keep, most=1)
-        self.reward_of = REWARDS[_one_of("reward", reward, REWARDS)]
+        self.reward_of = REWARDS[one_of("reward", reward, REWARDS)]
         critic = baseline if isinstance(baseline, nn.Module) else None
         if critic is not None and not callable(getattr(critic, "beginnings", None)):
             raise ValueError("baseline is a network without beginnings(); give a networks.PrefixDiscriminator")
@@ -532,7 +532,7 @@ class RankGAN(SeqGAN):
             rate: as in `SeqGAN`.
         """
         super().__init__(
-            *(generator, discriminator, "minimax", _one_of("values", values, VALUES[:2]), rollouts, keep),
+            *(generator, discriminator, "minimax", one_of("values", values, VALUES[:2]), rollouts, keep),
             *("probability", baseline, teacher, 0.0, discriminator_steps, generator_steps, optimizer, rate),
         )
         _unconditional(generator)
@@ -672,7 +672,7 @@ class ConditionalSeqGAN(SeqGAN):
             rate: as in `SeqGAN`.
         """
         super().__init__(
-            *(generator, discriminator, "minimax", _one_of("values", values, VALUES[:2]), rollouts, keep),
+            *(generator, discriminator, "minimax", one_of("values", values, VALUES[:2]), rollouts, keep),
             *("probability", _baseline(baseline), teacher, 0.0, discriminator_steps, generator_steps, optimizer, rate),
         )
         if not generator.conditional:
@@ -693,11 +693,6 @@ class ConditionalSeqGAN(SeqGAN):
         return {"adversarial": policy_gradient.matching_aware(*found, others)}
 
 
-def _to_look(game: SequenceGame | TwoAgents) -> bool:
-    """Whether a game has not seen its words yet; compiled code does not look at all."""
-    return not (torch.compiler.is_compiling() or game._checked)
-
-
 def _unconditional(generator: SequenceGenerator) -> None:
     if generator.conditional:
         raise ValueError("generator needs a condition, of which this game has none; give a networks.RecurrentGenerator")
@@ -712,15 +707,7 @@ def _rewards(found: object, n: int) -> Tensor:
 
 
 def _baseline(baseline: object) -> str | None:
-    if baseline is not None and (not isinstance(baseline, str) or baseline not in BASELINES):
-        raise ValueError(f"baseline={baseline!r} was given; choose one of {', '.join(BASELINES)}, or None")
-    return baseline
-
-
-def _one_of(name: str, value: object, allowed) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={value!r} was given; choose one of {', '.join(allowed)}")
-    return value
+    return baseline if baseline is None else one_of("baseline", baseline, BASELINES, ", or None")
 
 
 def _same_words(name: str, one: nn.Module, other_name: str, other: nn.Module) -> None:

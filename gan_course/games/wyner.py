@@ -7,13 +7,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number, whole
+from gan_course.checks import explained, instance, number, one_of, whole
 from gan_course.games.base import (
     Batch,
     Game,
     OptimizerFactory,
     Turn,
     adam,
+    check_average,
     check_learning,
     check_parts,
     chosen,
@@ -21,8 +22,9 @@ from gan_course.games.base import (
     evaluating,
     follow,
     lagged,
+    trying,
+    zeros,
 )
-from gan_course.games.codes import trying, zeros
 from gan_course.games.pairs import PAIRS, pairs_of
 from gan_course.networks.mlp import mlp
 from gan_course.objectives.base import scores_of
@@ -227,12 +229,9 @@ class VariationalWyner(Game):
         self.sizes = {"z": whole("common_size", common_size), "u": whole("u_size", u_size)}
         self.sizes["v"] = whole("v_size", v_size)
         self.noise_std = number("noise", noise)
-        if not isinstance(error, str) or error not in ERRORS:
-            raise ValueError(f"error={error!r} was given; choose one of {', '.join(ERRORS)}")
-        if average is not None and number("average", average, most=1) == 1:
-            raise ValueError(f"average={average} was given; the share kept must be in [0, 1), such as 0.999")
+        one_of("error", error, ERRORS)
+        check_average(average)
         self.error, self.average = ERRORS[error], average
-        self._seen_in_unit: set[str] = set()
         self.ratio_steps = ratio_steps if callable(ratio_steps) else whole("ratio_steps", ratio_steps)
         self.optimizer, self.rate = optimizer or adam(1e-4), rate
         self.maps = nn.ModuleDict(maps)
@@ -331,12 +330,8 @@ class VariationalWyner(Game):
         if size is None:
             local = "u_size" if name == "x_decoder" else "v_size"
             given = f"codes of common_size={self.sizes['z']} and {local}={self.sizes[local[0]]} side by side, {shapes}"
-        try:
+        with explained(f"{name} cannot take {given}", ". Encoders, decoders and sizes must agree"):
             out = self.maps[name](*things)
-        except Exception as error:
-            raise ValueError(
-                f"{name} cannot take {given}: {str(error).splitlines()[0]}. Encoders, decoders and sizes must agree"
-            ) from error
         if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 2 or not out.is_floating_point():
             found = f"{tuple(out.shape)} of {out.dtype}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             raise ValueError(f"{name} returned {found} for 2 rows; it must return numbers of shape (2, ...)")
@@ -353,14 +348,9 @@ class VariationalWyner(Game):
             name = f"{part}_features"
             instance(name, network, (nn.Module, type(None)), "a torch.nn.Module or None")
             found[part] = network or nn.Identity()
-            with trying(found[part]):
-                try:
-                    self.sizes[part] = found[part](zeros(found[part], 2, *self.shapes[part])).flatten(1).shape[1]
-                except Exception as error:
-                    raise ValueError(
-                        f"{name} cannot take samples of shape {self.shapes[part]}, as {part}_decoder makes them: "
-                        f"{str(error).splitlines()[0]}"
-                    ) from error
+            cannot = f"{name} cannot take samples of shape {self.shapes[part]}, as {part}_decoder makes them"
+            with trying(found[part]), explained(cannot):
+                self.sizes[part] = found[part](zeros(found[part], 2, *self.shapes[part])).flatten(1).shape[1]
             compared = any(part in term.parts for term in self.played.values())
             if network is not None and not compared:
                 raise ValueError(f"{name} was given, but no term of weights compares {part}: leave it out")
@@ -371,15 +361,10 @@ class VariationalWyner(Game):
         found = {}
         for name, term in self.played.items():
             inputs = sum(self.sizes[part] for part in term.parts)
-            try:
+            with explained(f"ratio({inputs}), for the term {name!r}, made no network of {inputs} coordinates"):
                 found[name] = ratio(inputs)
                 with trying(found[name]):
                     right = tuple(found[name](zeros(found[name], 2, inputs)).shape) == (2,)
-            except Exception as error:
-                raise ValueError(
-                    f"ratio({inputs}), for the term {name!r}, made no network of {inputs} coordinates: "
-                    f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
-                ) from error
             if not right:
                 raise ValueError(f"ratio({inputs}) must make a network that returns a log ratio of each row, (n,)")
         if len(set(map(id, found.values()))) < len(found):
@@ -500,10 +485,8 @@ class VariationalWyner(Game):
         return self.error(there, back)
 
     def _check_unit(self, name: str, there: Tensor, back: Tensor) -> None:
-        """Refuse what has no cross entropy; on an accelerator only the first batch, as each look makes it wait."""
-        if self.error is not cross_entropy_error or torch.compiler.is_compiling():
-            return
-        if name in self._seen_in_unit and there.device.type != "cpu":
+        """Refuse what has no cross entropy."""
+        if self.error is not cross_entropy_error or not self.to_look(there, name):
             return
         for what, values in ((name, there), (f"{name}_decoder", back)):
             least, most = (float(v) for v in values.detach().aminmax())
@@ -513,7 +496,7 @@ class VariationalWyner(Game):
                     f"error='cross-entropy' takes values in [0, 1], and {what} {made} some from {least:g} to {most:g}: "
                     "scale the samples, let decoders end in a sigmoid, or choose another error"
                 )
-        self._seen_in_unit.add(name)
+        self.looked_at(name)
 
     def _common(self, law: str, x: Tensor, y: Tensor) -> Tensor:
         if law == "data":

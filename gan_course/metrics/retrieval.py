@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gan_course.checks import whole
+from gan_course.checks import one_of, whole
 from gan_course.metrics._checks import bounded, same_dimension
 from gan_course.metrics._rows import code_rows, labels
 
@@ -76,8 +76,7 @@ def retrieval(
     ql = labels("query_labels", query_labels, "queries", q)
     gl = labels("gallery_labels", gallery_labels, "gallery", g)
     k, seed = whole("k", k, most=len(g)), whole("seed", seed, least=0, most=2**63 - 1)
-    if not isinstance(measure, str) or measure not in MEASURES:
-        raise ValueError(f"measure={measure!r} was given; choose one of {', '.join(MEASURES)}")
+    one_of("measure", measure, MEASURES)
     if missing := sorted({*ql.tolist()} - {*gl.tolist()}):
         raise ValueError(
             f"gallery_labels holds none of {missing[:5]}, which query_labels has; allowed: queries with at least one "

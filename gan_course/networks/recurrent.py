@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from gan_course.checks import instance, number, whole
+from gan_course.checks import instance, number, one_of, whole
 
 State = tuple[Tensor, ...]
 """What a generator remembers of the words so far: tensors whose first axis counts the sequences."""
@@ -491,8 +491,7 @@ def _oracle_parameters(parameters: object) -> dict[str, Tensor]:
 
 def recurrent_cell(cell: object, inputs: int, hidden: int) -> nn.Module:
     """An LSTM or GRU of one layer by its name. Raises ValueError for another name."""
-    if not isinstance(cell, str) or cell not in CELLS:
-        raise ValueError(f"cell={cell!r} was given; choose one of {', '.join(CELLS)}")
+    one_of("cell", cell, CELLS)
     return CELLS[cell](inputs, hidden, batch_first=True)
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan_course.checks import number, whole
+from gan_course.checks import number, one_of, whole
 from gan_course.networks.convolutional import _initialise
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -22,8 +22,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 def _normalised(norm: object) -> tuple[Callable[[int], nn.Module], bool]:
     """What makes the normalisation, and whether convolutions before it need a bias (its own shift makes it idle)."""
-    if not isinstance(norm, str) or norm not in NORMS:
-        raise ValueError(f"norm={norm!r} was given; choose one of {', '.join(NORMS)}")
+    one_of("norm", norm, NORMS)
     return NORMS[norm], norm != "batch"
 
 

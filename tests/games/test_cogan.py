@@ -286,7 +286,7 @@ def test_networks_that_cannot_play():
         games.CoGAN(generators, generators, latent_size=2)
     with pytest.raises(ValueError, match="generators of 2 domains and discriminators of 3"):
         games.CoGAN(generators, players(domains=3)[1], latent_size=2)
-    with pytest.raises(ValueError, match="prior='cauchy' was given; it must be one of: uniform, normal"):
+    with pytest.raises(ValueError, match="prior='cauchy' was given; choose one of uniform, normal"):
         game(prior="cauchy")
     with pytest.raises(ValueError, match="has no classifier"):
         game().predict(X, 1)
