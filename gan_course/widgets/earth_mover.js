@@ -2,32 +2,15 @@
 // matrix. The reader shifts the pile, takes a plan, or lets two entries of the matrix exchange where they go.
 
 const STYLE = `
-:host { display: block; all: initial; display: block; }
-.figure { --card: #fff; --line: #d9dde3; --ink: #22262d; --soft: #5c6470; --accent: #0072B2; --real: #0072B2;
-  --fake: #D55E00; --green: #00795a; --purple: #AA4499; --mass: 0,114,178; container-type: inline-size; color: var(--ink);
-  color-scheme: light; margin: 0; text-align: left;
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-.figure[data-theme="dark"] { --card: #16191e; --line: #363c45; --ink: #e9ebef; --soft: #a4adb9; --accent: #6cc0f5;
-  --real: #6cc0f5; --fake: #ff9d4d; --green: #3fd0a4; --purple: #e08ad0; --mass: 108,192,245; color-scheme: dark; }
-.card { display: grid; gap: 14px; padding: 14px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; max-width: 860px; box-sizing: border-box; margin: 0 auto; }
-.stage, .panel { min-width: 0; display: flex; flex-direction: column; gap: 10px; }
+.figure { --purple: #AA4499; --mass: 0,114,178; }
+.figure[data-theme="dark"] { --purple: #e08ad0; --mass: 108,192,245; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-size: 11px; fill: var(--soft); }
-.title { font-weight: 650; font-size: 16px; line-height: 1.3; }
 .cost { font-size: 30px; line-height: 1.1; font-weight: 300; font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
 .cost small { font-size: 14px; color: var(--soft); letter-spacing: 0; }
 .found { color: var(--soft); font-variant-numeric: tabular-nums; }
-output { display: block; }
-input[type=range] { width: 100%; margin: 0; height: 24px; accent-color: var(--accent); cursor: pointer; }
 .row { display: flex; flex-wrap: wrap; gap: 6px 12px; align-items: center; }
-select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: 7px;
-  min-height: 36px; padding: 0 8px; cursor: pointer; }
-select:hover { border-color: var(--accent); }
-label { color: var(--soft); cursor: pointer; }
 .row label { display: inline-flex; align-items: center; gap: 7px; min-height: 36px; }
-label select { color: var(--ink); }
-input[type=checkbox] { width: 16px; height: 16px; margin: 0; accent-color: var(--accent); }
 .plan { display: grid; gap: 2px; }
 .plan > div { display: contents; }
 .plan span { font-size: 11px; color: var(--soft); display: grid; place-items: center; min-width: 0; }
@@ -35,14 +18,10 @@ input[type=checkbox] { width: 16px; height: 16px; margin: 0; accent-color: var(-
   display: grid; place-items: center; cursor: pointer; min-width: 0; font-variant-numeric: tabular-nums; color: var(--ink); }
 .cell.dark { color: var(--card); }
 .cell[aria-selected=true] { outline: 3px solid var(--fake); outline-offset: 0; }
-:is(select, input, .cell):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.note { color: var(--soft); font-size: 13px; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; color: var(--soft); font-size: 13px; }
-.legend span { display: inline-flex; align-items: center; gap: 6px; }
+.cell:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .legend i { width: 16px; border-top: 2px solid; flex: none; }
-[hidden] { display: none !important; }
 @container (min-width: 660px) {
-  .card { grid-template-columns: minmax(0, 1.35fr) minmax(230px, 1fr); gap: 22px; padding: 18px; }
+  .card { grid-template-columns: minmax(0, 1.35fr) minmax(230px, 1fr); }
 }`;
 
 const SHELL = `
@@ -71,15 +50,6 @@ const SHELL = `
 const NS = "http://www.w3.org/2000/svg";
 const TINY = 1e-9;
 const WIDE = 460;
-
-// The book says data-theme, JupyterLab data-jp-theme-light, Colab theme; where nobody says anything, the system does.
-function isDark(system) {
-  const { documentElement: page, body } = document;
-  const named = page.dataset.theme || page.getAttribute("theme") || body?.dataset.theme;
-  if (named === "dark" || named === "light") return named === "dark";
-  if (body?.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
-  return system.matches;
-}
 
 const occupied = (shares) => shares.map((share, place) => ({ share, place })).filter(({ share }) => share > 0);
 
@@ -142,21 +112,15 @@ const path = (points) => "M" + points.map(([x, y]) => `${x.toFixed(1)} ${y.toFix
 
 /** Draw a pile and its holes into an element. Returns a function that takes the figure away again. */
 export function mount(element, data) {
-  const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  root.innerHTML = `<style>${STYLE}</style>${SHELL}`;
-  const find = (selector) => root.querySelector(selector);
-  const figure = find(".figure"), earth = find(".earth"), curves = find(".curves"), slider = find(".slider");
+  const { find, followPage } = furnish(element, SHELL, STYLE, data.title);
+  const earth = find(".earth"), curves = find(".curves"), slider = find(".slider");
   const plans = find(".plans"), grid = find(".plan");
-  element.dataset.lmSuppressShortcuts = "true"; // JupyterLab's commands leave keys alone in here
 
   const places = data.pile.length, pile = occupied(data.pile), holes = occupied(data.holes);
   const least = -pile[0].place, most = places - 1 - pile[pile.length - 1].place;
-  const system = matchMedia("(prefers-color-scheme: dark)");
   let shift = data.shift, plan = PLANS.best(pile, holes), chosen = null, focus = [0, 0], news = "";
 
-  find(".title").textContent = data.title;
   earth.setAttribute("aria-label", data.description);
-  figure.setAttribute("aria-label", data.title);
   slider.min = least;
   slider.max = most;
   slider.disabled = least === most;
@@ -217,7 +181,7 @@ export function mount(element, data) {
   }
 
   function drawPlan() {
-    const held = grid.contains(root.activeElement);
+    const held = grid.contains(grid.getRootNode().activeElement);
     grid.replaceChildren();
     grid.style.gridTemplateColumns = `22px repeat(${holes.length}, minmax(0, 34px))`;
     const heavy = Math.max(...plan.flat());
@@ -320,21 +284,8 @@ export function mount(element, data) {
     cellAt(...focus).tabIndex = 0;
     cellAt(...focus).focus();
   });
-  for (const kind of ["keydown", "keyup", "keypress"]) root.addEventListener(kind, (event) => event.stopPropagation());
 
-  const dress = () => (figure.dataset.theme = isDark(system) ? "dark" : "light");
-  const themed = new MutationObserver(dress);
-  for (const place of [document.documentElement, document.body]) {
-    if (place) themed.observe(place, { attributes: true, attributeFilter: ["data-theme", "theme", "data-jp-theme-light"] });
-  }
-  system.addEventListener("change", dress);
-
-  dress();
   show();
 
-  return () => {
-    themed.disconnect();
-    system.removeEventListener("change", dress);
-    root.innerHTML = "<slot></slot>"; // the poster again
-  };
+  return followPage();
 }

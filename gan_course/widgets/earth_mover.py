@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from gan_course import metrics
 from gan_course.checks import whole
 from gan_course.metrics._checks import histogram
 from gan_course.plotting import FAKE, INK, REAL
-from gan_course.widgets.static import figure_html, png, said
+from gan_course.widgets.static import figure_html, module, png, said
 
-MODULE = Path(__file__).with_name("earth_mover.js")
+MODULE = module("earth_mover.js")
 PLACES = 24  # more do not fit on a phone
 OCCUPIED = 10  # of the pile or of the holes: the plan shows a cell for each pair
 

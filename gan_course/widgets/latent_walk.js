@@ -2,16 +2,6 @@
 // All images are there from the start, a byte for each value; the nearest point of the grid is shown as it is.
 
 const STYLE = `
-:host { display: block; all: initial; display: block; }
-.figure { --card: #fff; --line: #d9dde3; --ink: #22262d; --soft: #5c6470; --accent: #0072B2; --fake: #D55E00;
-  container-type: inline-size; color: var(--ink); color-scheme: light; margin: 0; text-align: left;
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-.figure[data-theme="dark"] { --card: #16191e; --line: #363c45; --ink: #e9ebef; --soft: #a4adb9; --accent: #6cc0f5;
-  --fake: #ff9d4d; color-scheme: dark; }
-.card { display: grid; gap: 14px; padding: 14px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; max-width: 860px; box-sizing: border-box; margin: 0 auto; }
-.stage, .panel { min-width: 0; display: flex; flex-direction: column; gap: 10px; }
-.title { font-weight: 650; font-size: 16px; line-height: 1.3; }
 .pad { position: relative; width: 100%; max-width: 440px; aspect-ratio: 1; margin: 0 auto; border-radius: 6px;
   overflow: hidden; cursor: crosshair; touch-action: none; user-select: none; -webkit-user-select: none; }
 .map { display: block; width: 100%; height: 100%; opacity: .4; }
@@ -25,9 +15,8 @@ const STYLE = `
   border-radius: 4px; image-rendering: pixelated; }
 .domain figcaption { text-align: center; overflow-wrap: anywhere; }
 .where { font-variant-numeric: tabular-nums; }
-.note { color: var(--soft); font-size: 13px; }
 @container (min-width: 660px) {
-  .card { grid-template-columns: minmax(0, 1.2fr) minmax(270px, 1fr); gap: 22px; padding: 18px; }
+  .card { grid-template-columns: minmax(0, 1.2fr) minmax(270px, 1fr); }
   .panel { justify-content: center; }
 }`;
 
@@ -46,15 +35,6 @@ const SHELL = `
       same.</div>
   </div></div></figure>`;
 
-// The book says data-theme, JupyterLab data-jp-theme-light, Colab theme; where nobody says anything, the system does.
-function isDark(system) {
-  const { documentElement: page, body } = document;
-  const named = page.dataset.theme || page.getAttribute("theme") || body?.dataset.theme;
-  if (named === "dark" || named === "light") return named === "dark";
-  if (body?.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
-  return system.matches;
-}
-
 // Put image number `at` of a domain on a canvas of its size. One channel is grey, three are red, green and blue.
 function paint(canvas, { width, height, channels, bytes }, at) {
   const picture = new ImageData(width, height), first = at * width * height * channels;
@@ -71,21 +51,14 @@ const within = (value, count) => Math.min(Math.max(value, 0), count - 1);
 
 /** Draw a plane of latents and its images into an element. Returns a function that takes the figure away again. */
 export function mount(element, data) {
-  const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  root.innerHTML = `<style>${STYLE}</style>${SHELL}`;
-  const find = (selector) => root.querySelector(selector);
-  const figure = find(".figure"), pad = find(".pad"), map = find(".map"), dot = find(".dot");
-  element.dataset.lmSuppressShortcuts = "true"; // JupyterLab's commands leave keys alone in here
-
-  const { rows, columns } = data, system = matchMedia("(prefers-color-scheme: dark)");
+  const { find, followPage } = furnish(element, SHELL, STYLE, data.title);
+  const pad = find(".pad"), map = find(".map"), dot = find(".dot"), { rows, columns } = data;
   const domains = data.domains.map((domain) => ({
     ...domain, bytes: Uint8Array.from(atob(domain.pixels), (letter) => letter.charCodeAt(0)), canvas: canvasFor(domain),
   }));
   let row = rows >> 1, column = columns >> 1;
 
-  find(".title").textContent = data.title;
   map.setAttribute("aria-label", data.description);
-  figure.setAttribute("aria-label", data.title);
   dot.setAttribute("aria-valuemin", 1);
   dot.setAttribute("aria-valuemax", rows * columns);
 
@@ -157,22 +130,9 @@ export function mount(element, data) {
     event.preventDefault();
     go(...to);
   });
-  for (const kind of ["keydown", "keyup", "keypress"]) root.addEventListener(kind, (event) => event.stopPropagation());
 
-  const dress = () => (figure.dataset.theme = isDark(system) ? "dark" : "light");
-  const themed = new MutationObserver(dress);
-  for (const place of [document.documentElement, document.body]) {
-    if (place) themed.observe(place, { attributes: true, attributeFilter: ["data-theme", "theme", "data-jp-theme-light"] });
-  }
-  system.addEventListener("change", dress);
-
-  dress();
   lay();
   show();
 
-  return () => {
-    themed.disconnect();
-    system.removeEventListener("change", dress);
-    root.innerHTML = "<slot></slot>"; // the poster again
-  };
+  return followPage();
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from gan_course.checks import whole
 from gan_course.plotting import INK
-from gan_course.widgets.static import figure_html, png, said
+from gan_course.widgets.static import figure_html, module, png, said
 
-MODULE = Path(__file__).with_name("latent_walk.js")
+MODULE = module("latent_walk.js")
 SIDE = 50  # points along a side of the plane: a finger does not tell more of them apart
 DOMAINS = 6  # more do not fit beside the plane
 BYTES = 1_000_000  # of pixels; a stored chapter has room for 1.5 MB in all

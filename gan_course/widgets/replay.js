@@ -17,46 +17,30 @@ const THEMES = {
 };
 
 const STYLE = `
-:host { display: block; all: initial; display: block; }
-.figure { --card: #fff; --line: #d9dde3; --ink: #22262d; --soft: #5c6470; --accent: #0072B2; --real: #0072B2;
-  --fake: #D55E00; container-type: inline-size; color: var(--ink); color-scheme: light; margin: 0; text-align: left;
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-.figure[data-theme="dark"] { --card: #16191e; --line: #363c45; --ink: #e9ebef; --soft: #a4adb9; --accent: #6cc0f5;
-  --real: #6cc0f5; --fake: #ff9d4d; color-scheme: dark; }
-.card { display: grid; gap: 14px; padding: 14px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; max-width: 860px; box-sizing: border-box; margin: 0 auto; }
-.stage { position: relative; width: 100%; max-width: 480px; aspect-ratio: 1; margin: 0 auto; }
+.stage { display: block; position: relative; width: 100%; max-width: 480px; aspect-ratio: 1; margin: 0 auto; }
 canvas { display: block; width: 100%; height: 100%; border-radius: 6px; }
-.panel { display: flex; flex-direction: column; gap: 12px; min-width: 0; }
-.title { font-weight: 650; font-size: 16px; line-height: 1.3; }
+.panel { gap: 12px; }
 .round { font-size: 30px; line-height: 1.1; font-weight: 300; font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
 .found { color: var(--soft); font-variant-numeric: tabular-nums; min-height: 1.45em; }
-output { display: block; }
 .track { display: grid; gap: 2px; }
 .track svg { display: block; width: calc(100% - 16px); height: 44px; margin: 0 8px; overflow: visible; }
 .track .names { display: flex; gap: 14px; color: var(--soft); font-size: 12px; margin: 0 8px 4px; flex-wrap: wrap; }
 .dash { display: inline-block; width: 16px; height: 0; border-top: 2px solid; margin-right: 5px; vertical-align: 4px; }
-input[type=range] { width: 100%; margin: 0; height: 24px; accent-color: var(--accent); cursor: pointer; }
 .row { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; }
-button, select { font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: 7px;
+button { font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: 7px;
   min-height: 36px; padding: 0 12px; cursor: pointer; }
+select { padding: 0 12px; }
 button.main { display: inline-flex; align-items: center; gap: 8px; min-width: 96px; justify-content: center;
   background: var(--accent); border-color: var(--accent); color: #fff; font-weight: 600; }
 .figure[data-theme="dark"] button.main { color: #10151b; }
-button:hover, select:hover { border-color: var(--accent); }
-select, option { background-color: var(--card); }
-label { display: inline-flex; align-items: center; gap: 7px; color: var(--soft); cursor: pointer; min-height: 36px; }
-label select { color: var(--ink); }
-input[type=checkbox] { width: 16px; height: 16px; margin: 0; accent-color: var(--accent); }
-:is(button, select, input):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; color: var(--soft); font-size: 13px; }
-.legend span { display: inline-flex; align-items: center; gap: 6px; }
+button:hover { border-color: var(--accent); }
+option { background-color: var(--card); }
+label { display: inline-flex; align-items: center; gap: 7px; min-height: 36px; }
 .dot { width: 9px; height: 9px; border-radius: 50%; flex: none; }
 .ramp { width: 56px; height: 10px; border-radius: 3px; border: 1px solid var(--line); flex: none; }
 .contour { width: 16px; border-top: 2px solid var(--ink); flex: none; }
-[hidden] { display: none !important; }
 @container (min-width: 660px) {
-  .card { grid-template-columns: minmax(0, 1.25fr) minmax(230px, 1fr); gap: 22px; padding: 18px; }
+  .card { grid-template-columns: minmax(0, 1.25fr) minmax(230px, 1fr); }
   .panel { justify-content: center; }
 }`;
 
@@ -139,39 +123,25 @@ function contour(values, side, level, toX, toY) {
   return path;
 }
 
-// The book says data-theme, JupyterLab data-jp-theme-light, Colab theme; where nobody says anything, the system does.
-function isDark(system) {
-  const { documentElement: page, body } = document;
-  const named = page.dataset.theme || page.getAttribute("theme") || body?.dataset.theme;
-  if (named === "dark" || named === "light") return named === "dark";
-  if (body?.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
-  return system.matches;
-}
-
 /**
  * Draw a recording into an element. Returns a function that takes the figure away again.
  * `source`, where there is one, plays on: `source.step()` asks for the next frame, `source.listen(callback)` delivers.
  */
 export function mount(element, data, source = null) {
-  const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  root.innerHTML = `<style>${STYLE}</style>${SHELL}`;
-  const find = (selector) => root.querySelector(selector);
-  const figure = find(".figure"), canvas = find("canvas"), slider = find(".slider"), main = find(".main");
+  const { find, followPage } = furnish(element, SHELL, STYLE, data.title);
+  const canvas = find("canvas"), slider = find(".slider"), main = find(".main");
   const context = canvas.getContext("2d");
   const tile = document.createElement("canvas"), { side, extent } = data;
   tile.width = tile.height = side;
-  element.dataset.lmSuppressShortcuts = "true"; // JupyterLab's commands leave keys alone in here
 
   const real = decode(data.real, Int16Array), frames = data.frames.map((f) => unpack(f, extent));
   const realScale = (2 * extent) / 32767;
-  const stillness = matchMedia("(prefers-reduced-motion: reduce)"), system = matchMedia("(prefers-color-scheme: dark)");
+  const stillness = matchMedia("(prefers-reduced-motion: reduce)");
   const number = new Intl.NumberFormat("en-GB");
   let position = data.autoplay && !stillness.matches ? 0 : frames.length - 1;
   let playing = false, waiting = false, finished = !source, problem = "", before = 0, request = 0, theme = THEMES.light;
 
-  find(".title").textContent = data.title;
   canvas.setAttribute("aria-label", data.description);
-  figure.setAttribute("aria-label", data.title);
   find(".pulls").hidden = !frames.some((frame) => frame.pull.length);
   find(".step").hidden = !source;
 
@@ -337,12 +307,9 @@ export function mount(element, data, source = null) {
     draw();
   });
   find(".arrows").addEventListener("change", draw);
-  for (const kind of ["keydown", "keyup", "keypress"]) root.addEventListener(kind, (event) => event.stopPropagation());
 
-  function dress() {
-    const name = isDark(system) ? "dark" : "light";
+  function dress(name) {
     theme = THEMES[name];
-    figure.dataset.theme = name;
     find(".ramp").style.background = `linear-gradient(90deg, ${theme.surface.map((c) => `rgb(${c})`).join(",")})`;
     draw();
   }
@@ -355,11 +322,6 @@ export function mount(element, data, source = null) {
 
   const resized = new ResizeObserver(fitCanvas);
   resized.observe(canvas);
-  const themed = new MutationObserver(dress);
-  for (const place of [document.documentElement, document.body]) {
-    if (place) themed.observe(place, { attributes: true, attributeFilter: ["data-theme", "theme", "data-jp-theme-light"] });
-  }
-  system.addEventListener("change", dress);
   // Play once when first seen, unless the reader asked for stillness or Python would have to train for it.
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -371,17 +333,15 @@ export function mount(element, data, source = null) {
 
   drawTrack();
   fitCanvas();
-  dress();
+  const leave = followPage(dress);
 
   return () => {
     playing = false;
     cancelAnimationFrame(request);
     resized.disconnect();
-    themed.disconnect();
     seen.disconnect();
-    system.removeEventListener("change", dress);
     silence?.();
-    root.innerHTML = "<slot></slot>"; // the poster again
+    leave();
   };
 }
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gan_course.plotting import FAKE, INK, REAL, SURFACE
 from gan_course.widgets.recording import Frame, Recording
-from gan_course.widgets.static import figure_html, png, said
+from gan_course.widgets.static import figure_html, module, png, said
 
-MODULE = Path(__file__).with_name("replay.js")
+MODULE = module("replay.js")
 
 
 class Replay:

@@ -2,16 +2,6 @@
 // Everything is there from the start; nothing is computed in the page.
 
 const STYLE = `
-:host { display: block; all: initial; display: block; }
-.figure { --card: #fff; --line: #d9dde3; --ink: #22262d; --soft: #5c6470; --accent: #0072B2; --fake: #D55E00;
-  --green: #00795a; container-type: inline-size; color: var(--ink); color-scheme: light; margin: 0; text-align: left;
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-.figure[data-theme="dark"] { --card: #16191e; --line: #363c45; --ink: #e9ebef; --soft: #a4adb9; --accent: #6cc0f5;
-  --fake: #ff9d4d; --green: #3fd0a4; color-scheme: dark; }
-.card { display: grid; gap: 14px; padding: 14px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; max-width: 860px; box-sizing: border-box; margin: 0 auto; }
-.stage, .panel { min-width: 0; display: flex; flex-direction: column; gap: 10px; }
-.title { font-weight: 650; font-size: 16px; line-height: 1.3; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; }
 .frame { fill: none; stroke: var(--line); }
@@ -19,17 +9,13 @@ svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-num
 .path.on { stroke: var(--accent); stroke-width: 2.5; opacity: 1; }
 .at { fill: var(--fake); stroke: var(--card); stroke-width: 2; }
 .mark { fill: var(--green); }
-label { color: var(--soft); display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; }
-select { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 7px;
-  min-height: 36px; padding: 0 8px; cursor: pointer; max-width: 100%; }
-input[type=range] { width: 100%; margin: 0; height: 24px; accent-color: var(--accent); cursor: pointer; }
-:is(select, input):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+label { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; }
 .where { display: block; font-variant-numeric: tabular-nums; color: var(--ink); }
 .lines { margin: 0; padding: 10px 12px; border: 1px solid var(--line); border-radius: 6px; list-style: none;
   font: 13px/1.7 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .lines li:empty::before { content: "\\00a0"; }
 @container (min-width: 660px) {
-  .card { grid-template-columns: minmax(0, 1.1fr) minmax(270px, 1fr); gap: 22px; padding: 18px; }
+  .card { grid-template-columns: minmax(0, 1.1fr) minmax(270px, 1fr); }
 }`;
 
 const SHELL = `
@@ -49,15 +35,6 @@ const SHELL = `
 const NS = "http://www.w3.org/2000/svg";
 const LEFT = 46, RIGHT = 430, TOP = 12, BOTTOM = 276;
 
-// The book says data-theme, JupyterLab data-jp-theme-light, Colab theme; where nobody says anything, the system does.
-function isDark(system) {
-  const { documentElement: page, body } = document;
-  const named = page.dataset.theme || page.getAttribute("theme") || body?.dataset.theme;
-  if (named === "dark" || named === "light") return named === "dark";
-  if (body?.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
-  return system.matches;
-}
-
 const rounded = (value) => Number(value.toPrecision(3)).toString();
 
 // The ends of an axis: the smallest and largest value with a little room; a single value stands in the middle.
@@ -68,22 +45,16 @@ function ends(values) {
 
 /** Draw writers into an element. Returns a function that takes the figure away again. */
 export function mount(element, data) {
-  const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  root.innerHTML = `<style>${STYLE}</style>${SHELL}`;
-  const find = (selector) => root.querySelector(selector);
-  const figure = find(".figure"), plane = find("svg"), choice = find("select"), dial = find("input");
-  element.dataset.lmSuppressShortcuts = "true"; // JupyterLab's commands leave keys alone in here
-
-  const { writers, settings, axes, mark } = data, system = matchMedia("(prefers-color-scheme: dark)");
+  const { find, followPage } = furnish(element, SHELL, STYLE, data.title);
+  const plane = find("svg"), choice = find("select"), dial = find("input");
+  const { writers, settings, axes, mark } = data;
   const all = writers.flatMap(({ points }) => points).concat(mark ? [mark] : []);
   const [across, up] = [0, 1].map((axis) => ends(all.map((point) => point[axis])));
   const [least, most] = [Math.min, Math.max].map((end) => [0, 1].map((axis) => end(...all.map((point) => point[axis]))));
   const x = (value) => LEFT + ((value - across[0]) / (across[1] - across[0])) * (RIGHT - LEFT);
   const y = (value) => BOTTOM - ((value - up[0]) / (up[1] - up[0])) * (BOTTOM - TOP);
 
-  find(".title").textContent = data.title;
   find(".name").textContent = data.dial;
-  figure.setAttribute("aria-label", data.title);
   plane.setAttribute("aria-label", data.description);
   dial.setAttribute("aria-label", data.dial);
   dial.max = settings.length - 1;
@@ -132,21 +103,8 @@ export function mount(element, data) {
 
   choice.addEventListener("change", show);
   dial.addEventListener("input", show);
-  for (const kind of ["keydown", "keyup", "keypress"]) root.addEventListener(kind, (event) => event.stopPropagation());
 
-  const dress = () => (figure.dataset.theme = isDark(system) ? "dark" : "light");
-  const themed = new MutationObserver(dress);
-  for (const place of [document.documentElement, document.body]) {
-    if (place) themed.observe(place, { attributes: true, attributeFilter: ["data-theme", "theme", "data-jp-theme-light"] });
-  }
-  system.addEventListener("change", dress);
-
-  dress();
   show();
 
-  return () => {
-    themed.disconnect();
-    system.removeEventListener("change", dress);
-    root.innerHTML = "<slot></slot>"; // the poster again
-  };
+  return followPage();
 }

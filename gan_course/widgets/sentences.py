@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 from gan_course.checks import whole
 from gan_course.plotting import INK, PALETTE
-from gan_course.widgets.static import figure_html, png, said
+from gan_course.widgets.static import figure_html, module, png, said
 
-MODULE = Path(__file__).with_name("sentences.js")
+MODULE = module("sentences.js")
 WRITERS, SETTINGS, LINES, LETTERS = 6, 50, 20, 300  # more of them nobody reads
 
 Written = tuple[Sequence[float], Sequence[str]]

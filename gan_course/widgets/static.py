@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 
-def figure_html(module: Path, data: dict[str, Any], poster: str) -> str:
+def module(name: str) -> str:
+    """The source of an ES module of this folder, with what all figures share before it."""
+    return "\n".join(Path(__file__).with_name(part).read_text(encoding="utf-8") for part in ("figure.js", name))
+
+
+def figure_html(module: str, data: dict[str, Any], poster: str) -> str:
     """A figure without any address in it; put it on as many pages, and as often, as you like.
 
     Args:
-        module: the ES module, which exports `mount(element, data)`.
+        module: the source of the ES module, which exports `mount(element, data)` (see `module`).
         data: as JSON, with a `title` and a `description`.
         poster: a PNG in base64 (see `png`).
     """
@@ -26,7 +31,7 @@ def figure_html(module: Path, data: dict[str, Any], poster: str) -> str:
         f'<div class="gan-course-figure" data-gan-course="{name}">\n'
         f'<img alt="{description}" src="data:image/png;base64,{poster}">\n'
         f"<p><strong>{title}.</strong> {description} (The figure moves where scripts may run.)</p>\n</div>\n"
-        f'<script type="module">\n{module.read_text(encoding="utf-8")}\n'
+        f'<script type="module">\n{module}\n'
         # Every copy of this figure on the page that no script has taken yet.
         f"for (const element of document.querySelectorAll('[data-gan-course=\"{name}\"]:not([data-mounted])')) {{\n"
         f'  element.dataset.mounted = "";\n  mount(element, {content});\n}}\n</script>'

@@ -199,7 +199,7 @@ def test_the_widget_trains_on_request_and_is_disposed_of(open_page):
           window.hearers = hearers;
           window.dispose = widget.render({model, el: document.getElementById("here")});
         }""",
-        [MODULE.read_text(encoding="utf-8"), json.loads(json.dumps(data)), later],
+        [MODULE, json.loads(json.dumps(data)), later],
     )
     assert page.evaluate("said") == ["hello"]  # it does not train before it is asked to
     page.get_by_role("button", name="Step").click()
