@@ -253,6 +253,18 @@ def test_rotations_in_the_chapter_are_those_that_were_measured():
         constant = measured[f"{game}: pixel agreement of the best constant image"]
         assert all(a < b for a, b in zip(measured[f"{game}: pixel agreement"], constant, strict=True))
         assert min(measured[f"{game}: Fréchet distance, domain 1 (LeNet features)"]) > limit
+    fashion = told("cogan-fashion-rotation-narrow.json")[0]["measured"]
+    measured.update(fashion)
+    coupled, single = ([seeds(game, kind) for kind in kinds] for game in ("CoGAN", "conditional GAN"))
+    most = max(fashion["CoGAN: pixel agreement of the best constant image"])
+    words = "pairs agree on {} (different rows on {}), where a constant image has at most {:.3f}"
+    assert words.format(*coupled, most) in prose
+    assert set(fashion["CoGAN: checks passed of 4"]) == {4}
+    found = [value > most for value in fashion["CoGAN: pixel agreement"]]
+    assert "two of three seeds have found it" in prose
+    assert (sum(found), len(found)) == (2, 3)
+    assert "The conditional GAN has found none: {} ({})".format(*single) in prose
+    assert max(fashion["conditional GAN: pixel agreement"]) < most
 
 
 def test_the_bounds_on_mnist_in_the_chapter_are_those_that_were_measured():
