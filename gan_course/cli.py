@@ -287,7 +287,10 @@ def headline(
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, and replace what was stored.")] = False,
 ) -> None:
-    """Run a headline of benchmarks/headlines, in slices that go on; without a name, list published and measured."""
+    """Run a headline of benchmarks/headlines, in slices that go on; without a name, list published and measured.
+
+    The same command in a second terminal plays beside the first.
+    """
     import shlex
 
     from gan_course import headlines
