@@ -980,6 +980,26 @@ def test_the_trials_differ_in_their_settings_alone(real):
     assert len(set(found.values())) == len(found) == 13
 
 
+@pytest.mark.parametrize("way", ["", "-back"])
+def test_of_each_game_the_setting_is_played_that_reverse_validation_chose(real, way):
+    trials = json.loads((ROOT / headlines.RESULTS / f"adaptation{way}-trials.json").read_text())["measured"]
+    judged = {name.partition(": ")[0]: v[0] for name, v in trials.items() if name.endswith(": reverse validation")}
+    played = {name: play.game() for name, play in headlines.find(f"adaptation{way}-narrow").games.items()}
+    rates = {name: game.turns()[0].optimizer(list(game.parameters())).defaults["lr"] for name, game in played.items()}
+    for game, tried in {
+        "CoGAN": "CoGAN, rate {:g}, classes × {:g}".format(rates["CoGAN"], played["CoGAN"].classification),
+        "CoGAN with matching": "CoGAN with matching × {:g}, rate {:g}".format(
+            played["CoGAN with matching"].matching, rates["CoGAN with matching"]
+        ),
+        "domain-adversarial": "domain-adversarial, rate {:g}, domains × {:g}".format(
+            rates["domain-adversarial"], played["domain-adversarial"].settings.domains
+        ),
+    }.items():
+        rivals = {name: value for name, value in judged.items() if re.match(f"{game}(,| ×)", name)}
+        assert len(rivals) == 4
+        assert max(rivals, key=rivals.get) == tried
+
+
 def test_coupled_discriminators_begin_alike_and_then_part(adaptation):
     game = adaptation.cogan(adaptation.NARROW)
     first, second = (own.state_dict() for own in game.discriminators.own)
