@@ -10,12 +10,13 @@ temperature gives.
 `sequences` has the paper's oracle and sizes, for a GPU, and fewer steps of the judge: 50 a round, on fresh fakes. The
 paper has 2,355, in 15 passes over as many fakes as there are real sequences, with new ones after every third. In 200
 rounds these are 471,000, too many for the twenty minutes of a run; `sequences-paper` takes them, for who has the hours.
-`sequences-narrow` has an oracle of 500 words, sequences of 10, for one core; its games move by a tenth of the paper's
-step size and take the mean of the batch as a baseline, which the paper has not; beside them stands SeqGAN with its step
-size and no baseline. Sums (`-grammar`) and replies (`-answers`) can be judged right or wrong; beside the games stands
-maximum likelihood that goes on for as many rounds. Captions (`-coco`, `-coco-narrow`) are judged by BLEU against the
-10,000 captions of the test file and by self-BLEU, each of 10,000 samples, as in Texygen. REGS has no teacher's term and
-the mean of the batch in place of a learned baseline, MaliGAN no mixed start.
+`sequences-narrow` has an oracle of 500 words, sequences of 10, for two cores: two processes take seven minutes. Its
+games move by a tenth of the paper's step size and take the mean of the batch as a baseline, which the paper has not;
+beside them stands SeqGAN with its step size and no baseline. Sums (`-grammar`) and replies (`-answers`) can be judged
+right or wrong; beside the games stands maximum likelihood that goes on for as many rounds. Captions (`-coco`,
+`-coco-narrow`) are judged by BLEU against the 10,000 captions of the test file and by self-BLEU, each of 10,000
+samples, as in Texygen. REGS has no teacher's term and the mean of the batch in place of a learned baseline, MaliGAN no
+mixed start.
 """
 
 import functools

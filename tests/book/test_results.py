@@ -309,17 +309,47 @@ def test_the_models_with_codes_in_the_chapters_are_those_that_were_measured(chap
         assert row(prose, game)[1:] == found
 
 
+SHARING = {"negatives": "cogan-sharing-negatives.json", "edges": "cogan-sharing.json"}
+
+
 def test_what_sharing_does_in_the_chapter_is_what_was_measured():
-    result, _ = told("cogan-sharing-negatives.json")
     chapter = json.loads((ROOT / "notebooks" / "22_cogan.ipynb").read_text(encoding="utf-8"))
     (source,) = ["".join(cell["source"]) for cell in chapter["cells"] if cell["id"] == "study"]
     study = ast.literal_eval(ast.parse(source).body[0].value)
-    kinds = ("pixel agreement", "pixel agreement of different rows")
-    for way, stored in study.items():
-        assert stored == tuple([round(v, 3) for v in result["measured"][f"{way}: {kind}"]] for kind in kinds), way
-    assert len(study) == sum(name.endswith(": pixel agreement") and name[:2] == "k=" for name in result["measured"])
-    passed = [n for name, values in result["measured"].items() if name.endswith("checks passed of 4") for n in values]
-    assert f"Of the {len(passed)} runs {passed.count(4)} pass all four." in told("cogan-sharing-negatives.json")[1]
+    assert list(study) == list(SHARING)
+    kinds, passes = ("pixel agreement", "pixel agreement of different rows"), []
+    for change, file in SHARING.items():
+        measured = told(file)[0]["measured"]
+        for way, stored in study[change].items():
+            assert stored == tuple([round(v, 3) for v in measured[f"{way}: {kind}"]] for kind in kinds), way
+        assert len(study[change]) == sum(
+            name.startswith("k=") and name.endswith(": pixel agreement") for name in measured
+        )
+        passed = [n for name, values in measured.items() if name.endswith("checks passed of 4") for n in values]
+        assert len(passed) == 21
+        passes.append(passed.count(4))
+    words = "Of 21 runs for negatives {} pass all four, for edges {}: with l = 1 two seeds draw edges"
+    assert words.format(*passes) in told("cogan-sharing.json")[1]
+
+
+def test_where_edges_are_paired_in_the_chapter_is_where_they_were():
+    result, prose = told("cogan-sharing.json")
+    measured = result["measured"]
+
+    def paired(way):
+        both = (
+            measured[f"{way}: {kind}"] for kind in ("pixel agreement", "pixel agreement of the best constant image")
+        )
+        return sum(a > b for a, b in zip(*both, strict=True))
+
+    assert [paired(f"k={k}, l=3") for k in (0, 1)] == [0, 0]
+    counts = [paired(f"k={k}, l=3") for k in (2, 3, 4)]
+    words = "no seed passes the best constant image, with two blocks {} of 3, with three {}, with four {}."
+    assert words.format(*counts) in prose
+    assert paired("k=4, l=2") == counts[-1]
+    assert f"of edges {paired('k=4, l=1')} of 3 passes with one block, {counts[-1]} with two or three" in prose
+    shares = measured["k=4, l=1: rarest class, domain 2 (1: its fair share)"]
+    assert sum(share < 0.1 for share in shares) == 2
 
 
 @pytest.mark.parametrize(
