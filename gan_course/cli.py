@@ -289,7 +289,7 @@ def headline(
 ) -> None:
     """Run a headline of benchmarks/headlines, in slices that go on; without a name, list published and measured.
 
-    The same command in a second terminal plays beside the first.
+    Called again meanwhile in a second terminal, without --restart, it plays beside the first.
     """
     import shlex
 

@@ -10,8 +10,9 @@ A run keeps what it has in `runs/headlines/NAME`, each file whole or absent:
     seed-0-gan.json          what was measured of it, or that it diverged
     marks.json               what depends on no seed
 
-Called once more meanwhile, in another terminal, the same command plays beside the first: each process takes a seed's
-game that is neither done nor another's, and locks it (`seed-0-gan.lock`); `lock` is held while one is chosen.
+Called once more meanwhile, in another terminal and without `--restart`, the command plays beside the first: each
+process takes a seed's game that is neither done nor another's, and locks it (`seed-0-gan.lock`); `lock` is held while
+one is chosen.
 
 Once every seed is done, the result goes to `benchmarks/results/`, from where the book's results page takes it.
 """
@@ -515,8 +516,7 @@ def run(
         one.let_go()
     with one.alone:
         if not one.played:
-            text = f"{_progress(one)}, other processes play what is left, and the last of them stores the result"
-            return Outcome(False, False, text)
+            return Outcome(False, False, f"{_progress(one)}, other processes play what is left")
         if not (one.folder / "marks.json").exists():
             store(one.folder / "marks.json", _numbers(experiment.marks()))
         result = one.result(about)

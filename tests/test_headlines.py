@@ -504,7 +504,11 @@ def together(self, *arguments):
 headlines._Run.play = together
 """
     children = [start("tiny", "--device", "cpu", before=meet) for _ in range(2)]
-    said = [child.communicate(timeout=120) for child in children]
+    try:
+        said = [child.communicate(timeout=120) for child in children]
+    finally:
+        for child in children:
+            child.kill()
     assert [child.returncode for child in children] == [0, 0], said
     told = [[line.split(", in ")[0] for line in out.splitlines() if ", in " in line] for out, _ in said]
     assert all(told)  # both have played
@@ -525,7 +529,7 @@ def test_what_another_process_plays_is_left_to_it(course, call):
         assert outcome.returncode == 0, outcome.stderr
         assert outcome.stdout.count("seed ") == 3
         assert "seed 3, slow" not in outcome.stdout
-        left = "tiny: 1 of 2 seeds done, other processes play what is left, and the last of them stores the result"
+        left = "tiny: 1 of 2 seeds done, other processes play what is left"
         assert outcome.stdout.splitlines()[-1] == f"{left}; go on with: gan-course headline tiny --device cpu"
         assert half.exists()
         assert not (headlines.RESULTS / "tiny.json").exists()
@@ -535,6 +539,17 @@ def test_what_another_process_plays_is_left_to_it(course, call):
     shared = without_times(stored())
     headlines.run("tiny", device="cpu", restart=True)
     assert without_times(stored()) == shared
+
+
+def test_beside_one_that_begins_anew_a_stored_result_is_no_obstacle(course, call):
+    headlines.run("tiny", device="cpu")
+    before = stored()
+    headlines.run("tiny", device="cpu", minutes=AT_ONCE, restart=True)
+    with FileLock(headlines.RUNS / "tiny" / "seed-3-slow.lock"):
+        outcome = call("tiny", "--device", "cpu")
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.count(", in ") == 3
+    assert stored() == before
 
 
 def test_what_another_process_plays_is_not_removed(course, call):

@@ -173,7 +173,7 @@ def relevance(first: Float[Tensor, "_ ..."], second: Float[Tensor, "_ ..."], mod
     except RuntimeError as why:
         raise ValueError(
             f"the model cannot read first of shape {tuple(first.shape)} and second of shape {tuple(second.shape)}: "
-            f"{str(why).splitlines()[0]}. It reads samples like those it was trained on"
+            f"{str(why).partition(chr(10))[0] or type(why).__name__}. It reads samples like those it was trained on"
         ) from why
     return Relevance(score, error, shuffled, model.true, model.random, len(first))
 
